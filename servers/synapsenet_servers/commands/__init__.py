@@ -1,0 +1,1 @@
+"""CLI commands that need the platform installed."""

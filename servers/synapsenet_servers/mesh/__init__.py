@@ -1,0 +1,1 @@
+"""The edge and the hops between services: Envoy's configuration and life."""

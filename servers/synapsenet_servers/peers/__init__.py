@@ -1,0 +1,1 @@
+"""The ports that an area has towards another area, over gRPC."""

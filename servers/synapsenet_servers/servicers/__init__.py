@@ -1,0 +1,1 @@
+"""One servicer an area: translate, call the service, translate back."""

@@ -1,0 +1,1 @@
+"""Protobuf messages to the areas' models and back, only here."""

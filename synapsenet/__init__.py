@@ -1,0 +1,1 @@
+"""SynapseNet's domain: what the platform does, free of gRPC, SQL and every other outside thing."""

@@ -1,0 +1,1 @@
+"""The domain's ports on real components: SQL, LMDB, Parquet, ONNX Runtime …"""

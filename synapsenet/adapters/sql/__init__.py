@@ -1,0 +1,1 @@
+"""The areas' records on SQL, one database an area."""

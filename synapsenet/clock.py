@@ -1,0 +1,37 @@
+"""Time, as a port: everything that reads a clock or waits takes one of these."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+
+
+class Clock(ABC):
+    """Wall time for what people read, monotonic time for durations and deadlines."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The wall time, timezone-aware, in UTC. It may step."""
+
+    @abstractmethod
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; it never goes back."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` of monotonic time pass."""
+
+
+class SystemClock(Clock):
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

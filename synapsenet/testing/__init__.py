@@ -1,0 +1,1 @@
+"""Contract suites that every adapter passes, and the fakes that tests share."""
