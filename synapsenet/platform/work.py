@@ -1,0 +1,73 @@
+"""The unit of work: what must be true together is written together.
+
+An area extends `UnitOfWork` with its repositories; an adapter provides a `WorkFactory` of it. A commit is one synchronous
+function from the unit of work to a result: it runs whole, or leaves nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from synapsenet.platform.events import EventLog
+from synapsenet.platform.records import decode, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call as its caller identified it.
+
+    Attributes:
+        id: chosen by the caller, the same for every retry; empty if the caller gave none.
+        digest: SHA-256 over the method and the body without the id, so that reuse for another wish is noticed.
+    """
+
+    id: str = ""
+    digest: bytes = b""
+
+
+ANONYMOUS = Request()
+
+
+class UnitOfWork(ABC):
+    """One transaction over an area's records, its outbox and its request ids: all of it happens, or none."""
+
+    events: EventLog
+
+    @abstractmethod
+    def earlier(self, request: Request) -> bytes | None:
+        """What an earlier call with this request id remembered; None if there was no such call.
+
+        Raises:
+            AlreadyExists: REQUEST_ID_REUSED, that call's body differed.
+        """
+
+    @abstractmethod
+    def remember(self, request: Request, answer: bytes) -> None:
+        """Keep `answer` for `earlier`; a request without an id is not kept."""
+
+    def once[T](self, request: Request, kind: type[T], make: Callable[[], T]) -> T:
+        """`make()`, or what it gave when this request was first carried out.
+
+        Raises:
+            AlreadyExists: REQUEST_ID_REUSED, the request id was used with another body.
+        """
+        if (answer := self.earlier(request)) is not None:
+            return decode(kind, answer)
+        made = make()
+        self.remember(request, encode(made))
+        return made
+
+
+class WorkFactory[W: UnitOfWork](Protocol):
+    """Runs functions inside units of work."""
+
+    async def run[T](self, commit: Callable[[W], T]) -> T:
+        """Run `commit` in one serialized transaction; what it raises rolls all of it back. Durable on return."""
+        ...
+
+    async def read[T](self, query: Callable[[W], T]) -> T:
+        """Run `query` on one consistent snapshot, beside writers; it must not write."""
+        ...
