@@ -8,12 +8,14 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from synapsenet.errors import InvalidArgument
 
 DEFAULT_SIZE = 50
 LARGEST_SIZE = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class PageRequest:
             raise self._refusal()
         return key
 
-    def page[T](self, rows: Sequence[T], key: Callable[[T], Sequence[Any]]) -> Page[T]:
+    def page(self, rows: Sequence[T], key: Callable[[T], Sequence[Any]]) -> Page[T]:
         """The page from `limit + 1` rows read after `after`; `key` gives the sort key (JSON values) of a row."""
         shown = rows[: self.limit]
         return Page(tuple(shown), self._token(list(key(shown[-1]))) if len(rows) > self.limit else "")
@@ -75,7 +77,7 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Page[T]:
+class Page(Generic[T]):
     """Some rows of a list, and how to get the next ones (empty token: there are none)."""
 
     items: tuple[T, ...]

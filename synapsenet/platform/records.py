@@ -6,11 +6,13 @@ a default still decodes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from synapsenet.errors import DataLoss
+
+T = TypeVar("T")
 
 
 def encode(record: Any) -> bytes:
@@ -18,7 +20,7 @@ def encode(record: Any) -> bytes:
     return msgspec.json.encode(record)
 
 
-def decode[T](kind: type[T], data: bytes) -> T:
+def decode(kind: type[T], data: bytes) -> T:
     """The `kind` that `encode` made `data` from.
 
     Raises:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from synapsenet.platform.events import EventLog
 from synapsenet.platform.records import decode, encode
+
+T = TypeVar("T")
+W_co = TypeVar("W_co", bound="UnitOfWork", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class UnitOfWork(ABC):
     def remember(self, request: Request, answer: bytes) -> None:
         """Keep `answer` for `earlier`; a request without an id is not kept."""
 
-    def once[T](self, request: Request, kind: type[T], make: Callable[[], T]) -> T:
+    def once(self, request: Request, kind: type[T], make: Callable[[], T]) -> T:
         """`make()`, or what it gave when this request was first carried out.
 
         Raises:
@@ -61,13 +64,13 @@ class UnitOfWork(ABC):
         return made
 
 
-class WorkFactory[W: UnitOfWork](Protocol):
+class WorkFactory(Protocol[W_co]):
     """Runs functions inside units of work."""
 
-    async def run[T](self, commit: Callable[[W], T]) -> T:
+    async def run(self, commit: Callable[[W_co], T]) -> T:
         """Run `commit` in one serialized transaction; what it raises rolls all of it back. Durable on return."""
         ...
 
-    async def read[T](self, query: Callable[[W], T]) -> T:
+    async def read(self, query: Callable[[W_co], T]) -> T:
         """Run `query` on one consistent snapshot, beside writers; it must not write."""
         ...
