@@ -1,0 +1,90 @@
+"""What a role of the platform is, and what the platform hands to each when it is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from synapsenet.clock import Clock
+from synapsenet.ids import IdSource
+from synapsenet.platform.artifacts import ArtifactStore
+from synapsenet.platform.locks import Locks
+from synapsenet.platform.membership import Membership
+
+if TYPE_CHECKING:
+    from synapsenet_servers.config import Config
+    from synapsenet_servers.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A gRPC service ready to be added to a server.
+
+    Attributes:
+        name: full name, `synapsenet.features.v1.FeatureService`.
+        servicer: the object whose methods answer.
+        add: the generated `add_…Servicer_to_server`.
+    """
+
+    name: str
+    servicer: Any
+    add: Callable[[Any, grpc.aio.Server], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Work that goes on in the background; its owner takes the role down if it ends by itself.
+
+    Attributes:
+        name: for logs and for the sentence that reports its death.
+        run: started once, after the role serves; it is cancelled at shutdown.
+    """
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """One service of the platform, put together.
+
+    Attributes:
+        name: the area.
+        services: reachable from outside, through the edge.
+        control: reachable only with the mesh's identity.
+        tasks: its background work.
+    """
+
+    name: str
+    services: Sequence[Service]
+    control: Sequence[Service] = ()
+    tasks: Sequence[Task] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What every role may use.
+
+    Attributes:
+        ids: a source of ids for a kind of thing, the same source for the same kind.
+        data: the folder in which the role keeps its files; each area uses `data / area`.
+        run: a private folder with a short path, for sockets.
+        channel: the channel to another area's services, external and control ones, with deadlines and retries set.
+        mesh: the address, `unix:…` or `host:port`, that the platform's own child processes dial.
+    """
+
+    config: Config
+    clock: Clock
+    ids: Callable[[str], IdSource]
+    data: Path
+    run: Path
+    locks: Locks
+    membership: Membership
+    artifacts: ArtifactStore
+    supervisor: Supervisor
+    channel: Callable[[str], grpc.aio.Channel]
+    mesh: str

@@ -1,0 +1,1 @@
+"""What the contracts promise and this release does not do yet, one table an area."""
