@@ -27,14 +27,33 @@ class Instance:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+class Joined(ABC):
+    """An instance while it is registered."""
+
+    instance: Instance
+
+    @abstractmethod
+    def check(self) -> None:
+        """Pass while the registration surely holds.
+
+        Raises:
+            Aborted: LOCK_LOST, the lease ran out, or another joined under the same id.
+        """
+
+    @abstractmethod
+    async def lost(self) -> None:
+        """Return when the registration is lost; never before."""
+
+
 class Membership(ABC):
     """The registry of instances. An instance whose lease ran out is gone."""
 
     @abstractmethod
-    def join(self, instance: Instance, *, ttl: float) -> AbstractAsyncContextManager[Instance]:
+    def join(self, instance: Instance, *, ttl: float) -> AbstractAsyncContextManager[Joined]:
         """Be registered inside an `async with`, kept alive in the background, deregistered at its end.
 
-        Yields the instance with its incarnation. A join under a taken id replaces the former holder, which is then refused.
+        Yields the registration, whose instance has its incarnation. A join under a taken id replaces the former holder,
+        which finds out at its next renewal.
         """
 
     @abstractmethod

@@ -1,0 +1,168 @@
+"""One SQLite file, owned by one process: a writer thread, snapshot readers, and clear words when it cannot be had.
+
+Writers are serialized on one thread and start with BEGIN IMMEDIATE; WAL lets readers go on beside them; synchronous=FULL
+makes a commit durable on return. A lock file beside the database refuses a second owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from synapsenet.adapters.sql.failures import translated
+from synapsenet.errors import FailedPrecondition, ResourceExhausted
+
+T = TypeVar("T")
+
+_READERS = 2
+_BUSY_TIMEOUT_MS = 5_000
+
+
+class Database:
+    """Runs functions of a connection, writers one after the other, readers beside them.
+
+    Args:
+        path: the SQLite file; made with its folder if missing.
+        max_pending: writers that may wait; one more is refused with ResourceExhausted DATABASE_BUSY.
+
+    Raises:
+        FailedPrecondition: DATA_IN_USE, another process owns the file; DATA_NOT_WRITABLE.
+        DataLoss: DATABASE_CORRUPT, the file is no SQLite database.
+    """
+
+    def __init__(self, path: Path, *, max_pending: int = 1_000) -> None:
+        self.path = path
+        self._max_pending = max_pending
+        self._pending = 0
+        self._owner = _own(path)
+        self._writer = _engine(path, connections=1, read_only=False)
+        self._reader = _engine(path, connections=_READERS, read_only=True)
+        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
+        self._read_threads = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{path.stem}-reader")
+        try:
+            self.write_now(lambda connection: connection.exec_driver_sql("PRAGMA schema_version").scalar())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let what was begun end, then give the file up."""
+        self._write_thread.shutdown()
+        self._read_threads.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+        os.close(self._owner)
+
+    async def write(self, commit: Callable[[Connection], T], *, relaxed: bool = False) -> T:
+        """`commit` in one transaction on the writer thread; durable on return.
+
+        `relaxed` leaves the flush to the next durable commit: for writes that can be made again from what is durable.
+
+        Raises:
+            ResourceExhausted: DATABASE_BUSY, too many wait already; STORAGE_FULL.
+            DataLoss: DATABASE_CORRUPT.
+        """
+        if self._pending >= self._max_pending:
+            raise ResourceExhausted(
+                "DATABASE_BUSY", f"{self._pending} writers wait for {self.path.name}", remedy="retry later", retry_after=0.1
+            )
+        self._pending += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._write, commit, relaxed)
+        finally:
+            self._pending -= 1
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """`query` on one snapshot, beside the writers."""
+        return await asyncio.get_running_loop().run_in_executor(self._read_threads, self._read, query)
+
+    def write_now(self, commit: Callable[[Connection], T]) -> T:
+        """`commit` on the calling thread: for opening and migrating, before anybody else writes."""
+        return self._write(commit, relaxed=False)
+
+    def _write(self, commit: Callable[[Connection], T], relaxed: bool) -> T:
+        with _explained(self.path), self._writer.connect() as connection:
+            if relaxed:
+                connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
+                connection.rollback()
+            try:
+                with connection.begin():
+                    return commit(connection)
+            finally:
+                if relaxed:
+                    connection.exec_driver_sql("PRAGMA synchronous = FULL")
+                    connection.rollback()
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        with _explained(self.path), self._reader.connect() as connection, connection.begin():
+            return query(connection)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Database errors as errors of the platform, naming the file."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise translated(error, path.name) from error
+
+
+def _own(path: Path) -> int:
+    """Take the lock file beside `path`; the kernel gives it back when this process ends, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FailedPrecondition(
+            "DATA_NOT_WRITABLE",
+            f"the data folder {path.parent} cannot be written ({error.strerror})",
+            remedy="give another with --data-dir or change its permissions",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise FailedPrecondition(
+            "DATA_IN_USE",
+            f"{path} is in use by process {holder or 'unknown'}",
+            remedy="stop that process or give another folder with --data-dir",
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode("ascii"))
+    return descriptor
+
+
+def _engine(path: Path, *, connections: int, read_only: bool) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1_000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # else the driver begins transactions of its own, deferred ones
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

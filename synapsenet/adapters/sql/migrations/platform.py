@@ -1,0 +1,47 @@
+"""The platform's own tables as migrations see them: a revision keeps its shape, whatever the models become."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+
+from synapsenet.adapters.sql.tables import RowNumber, UtcDateTime
+
+
+def create_platform_tables(op: Operations) -> None:
+    """Outbox, aggregates' counters, bounds of the log, request ids: the first revision of an area calls this."""
+    op.create_table(
+        "outbox",
+        sa.Column("number", RowNumber, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.String, nullable=False),
+        sa.Column("aggregate", sa.String, nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("position", sa.BigInteger),
+        sa.Column("type", sa.String, nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sa.Column("occurred_at", UtcDateTime, nullable=False),
+        sa.UniqueConstraint("id", name="uq_outbox_id"),
+        sa.UniqueConstraint("aggregate", "sequence", name="uq_outbox_aggregate_sequence"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_outbox_position", "outbox", ["position"], unique=True)
+    op.create_table(
+        "aggregates",
+        sa.Column("aggregate", sa.String, primary_key=True),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+    )
+    bounds = op.create_table(
+        "log_bounds",
+        sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("newest", sa.BigInteger, nullable=False),
+        sa.Column("trimmed", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(bounds, [{"shard": 0, "newest": 0, "trimmed": 0}])
+    op.create_table(
+        "requests",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("answer", sa.LargeBinary, nullable=False),
+        sa.Column("remembered_at", UtcDateTime, nullable=False),
+    )
+    op.create_index("ix_requests_remembered_at", "requests", ["remembered_at"])

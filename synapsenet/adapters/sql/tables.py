@@ -1,0 +1,98 @@
+"""The tables that every area's database has beside its own, and the column types that all share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A timezone-aware instant in UTC, to the microsecond, on databases with and without time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        instant = value.astimezone(UTC)
+        return instant.replace(tzinfo=None) if dialect.name == "sqlite" else instant
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        instant: datetime = value
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only in an INTEGER primary key; elsewhere the log must outlive 2^31 events.
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def add_platform_tables(metadata: MetaData) -> None:
+    """Add the outbox, the aggregates' counters, the log's bounds and the request ids to an area's schema."""
+    Table(
+        "outbox",
+        metadata,
+        Column("number", RowNumber, primary_key=True, autoincrement=True),
+        Column("id", String, nullable=False),
+        Column("aggregate", String, nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("position", BigInteger),
+        Column("type", String, nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        Column("occurred_at", UtcDateTime, nullable=False),
+        UniqueConstraint("id", name="uq_outbox_id"),
+        UniqueConstraint("aggregate", "sequence", name="uq_outbox_aggregate_sequence"),
+        Index("ix_outbox_position", "position", unique=True),
+        sqlite_autoincrement=True,
+    )
+    Table(
+        "aggregates",
+        metadata,
+        Column("aggregate", String, primary_key=True),
+        Column("sequence", BigInteger, nullable=False),
+    )
+    Table(
+        "log_bounds",
+        metadata,
+        Column("shard", Integer, primary_key=True, autoincrement=False),
+        Column("newest", BigInteger, nullable=False),
+        Column("trimmed", BigInteger, nullable=False),
+    )
+    Table(
+        "requests",
+        metadata,
+        Column("id", String, primary_key=True),
+        Column("digest", LargeBinary, nullable=False),
+        Column("answer", LargeBinary, nullable=False),
+        Column("remembered_at", UtcDateTime, nullable=False),
+        Index("ix_requests_remembered_at", "remembered_at"),
+    )
+
+
+class PlatformTables:
+    """The tables that `add_platform_tables` made, by name."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.outbox = metadata.tables["outbox"]
+        self.aggregates = metadata.tables["aggregates"]
+        self.log_bounds = metadata.tables["log_bounds"]
+        self.requests = metadata.tables["requests"]

@@ -1,0 +1,185 @@
+"""Units of work on SQL: an area's repositories, its outbox and its request ids in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, MetaData, delete, insert, select, update
+
+from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.events import SqlEventFeed, sequencing
+from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
+from synapsenet.adapters.sql.tables import PlatformTables
+from synapsenet.clock import Clock
+from synapsenet.errors import AlreadyExists
+from synapsenet.ids import IdSource
+from synapsenet.platform.events import EventLog
+from synapsenet.platform.records import encode
+from synapsenet.platform.work import Request, UnitOfWork
+
+T = TypeVar("T")
+W = TypeVar("W", bound="SqlUnitOfWork")
+
+_PURGE_SHARE = 1_000  # one commit in so many forgets the request ids that are past their retention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much of the past a database keeps.
+
+    Attributes:
+        events: positioned events that watchers can resume from; older ones are trimmed.
+        requests: how long a request id is recognised.
+    """
+
+    events: int = 1_000_000
+    requests: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitContext:
+    """What a unit of work needs beside its connection."""
+
+    tables: PlatformTables
+    clock: Clock
+    event_ids: IdSource
+    retention: Retention
+
+
+class SqlEventLog(EventLog):
+    """The outbox, inside one transaction."""
+
+    def __init__(self, connection: Connection, context: CommitContext) -> None:
+        self._connection = connection
+        self._context = context
+        self.appended = False
+
+    def append(self, aggregate: str, record: Any) -> None:
+        self._connection.execute(
+            insert(self._context.tables.outbox),
+            {
+                "id": self._context.event_ids.next(),
+                "aggregate": aggregate,
+                "sequence": self._next_sequence(aggregate),
+                "type": type(record).__name__,
+                "payload": encode(record),
+                "occurred_at": self._context.clock.now(),
+            },
+        )
+        self.appended = True
+
+    def _next_sequence(self, aggregate: str) -> int:
+        counters = self._context.tables.aggregates
+        counted = self._connection.execute(
+            update(counters)
+            .where(counters.c.aggregate == aggregate)
+            .values(sequence=counters.c.sequence + 1)
+            .returning(counters.c.sequence)
+        ).scalar()
+        if counted is None:
+            self._connection.execute(insert(counters), {"aggregate": aggregate, "sequence": 1})
+        return 1 if counted is None else int(counted)
+
+
+class SqlUnitOfWork(UnitOfWork):
+    """One transaction; an area's unit of work adds its repositories."""
+
+    events: SqlEventLog
+
+    def __init__(self, connection: Connection, context: CommitContext) -> None:
+        self._connection = connection
+        self._context = context
+        self.events = SqlEventLog(connection, context)
+
+    def earlier(self, request: Request) -> bytes | None:
+        if not request.id:
+            return None
+        requests = self._context.tables.requests
+        row = self._connection.execute(
+            select(requests.c.digest, requests.c.answer).where(requests.c.id == request.id)
+        ).one_or_none()
+        if row is None:
+            return None
+        if row.digest != request.digest:
+            raise AlreadyExists(
+                "REQUEST_ID_REUSED",
+                field="request_id",
+                remedy="it was used for another request: take a new one for every new wish",
+                metadata={"request_id": request.id},
+            )
+        return bytes(row.answer)
+
+    def remember(self, request: Request, answer: bytes) -> None:
+        if not request.id:
+            return
+        requests = self._context.tables.requests
+        now = self._context.clock.now()
+        row = {"id": request.id, "digest": request.digest, "answer": answer, "remembered_at": now}
+        self._connection.execute(insert(requests), row)
+        if hash(request.id) % _PURGE_SHARE == 0:
+            self._connection.execute(delete(requests).where(requests.c.remembered_at < now - self._context.retention.requests))
+
+
+class SqlWork(Generic[W]):
+    """A `WorkFactory` on one database.
+
+    Attributes:
+        feed: the area's events, for watchers.
+    """
+
+    def __init__(
+        self, database: Database, context: CommitContext, unit: Callable[[Connection, CommitContext], W], feed: SqlEventFeed
+    ) -> None:
+        self._database = database
+        self._context = context
+        self._unit = unit
+        self.feed = feed
+
+    async def run(self, commit: Callable[[W], T]) -> T:
+        def transaction(connection: Connection) -> tuple[T, bool]:
+            unit = self._unit(connection, self._context)
+            return commit(unit), unit.events.appended
+
+        result, appended = await self._database.write(transaction)
+        if appended:
+            self.feed.wake_sequencer()
+        return result
+
+    async def read(self, query: Callable[[W], T]) -> T:
+        return await self._database.read(lambda connection: query(self._unit(connection, self._context)))
+
+
+@asynccontextmanager
+async def open_work(
+    path: Path,
+    *,
+    area: str,
+    metadata: MetaData,
+    unit: Callable[[Connection, CommitContext], W],
+    clock: Clock,
+    event_ids: IdSource,
+    retention: Retention | None = None,
+    revisions: Path = MIGRATIONS,
+) -> AsyncIterator[SqlWork[W]]:
+    """An area's units of work on the SQLite file `path`, migrated to this release's schema, with its sequencer running.
+
+    Raises:
+        FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE, or SCHEMA_NEWER (the file was written by a newer release).
+        DataLoss: DATABASE_CORRUPT.
+    """
+    context = CommitContext(
+        tables=PlatformTables(metadata), clock=clock, event_ids=event_ids, retention=retention or Retention()
+    )
+    database = Database(path)
+    try:
+        database.write_now(lambda connection: migrate(connection, area, revisions=revisions))
+        feed = SqlEventFeed(database, context.tables, retained=context.retention.events)
+        async with sequencing(feed):
+            yield SqlWork(database, context, unit, feed)
+    finally:
+        database.close()
