@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -54,11 +55,11 @@ class Spine(_message.Message):
 
     COLUMNS_FIELD_NUMBER: _builtins.int
     INSTANTS_US_FIELD_NUMBER: _builtins.int
-    ENTITIES_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def columns(self) -> _value_pb2.Columns:
         """Every entity key of every group referenced, by name; further columns are carried into the training set as they are, a label
-        say. Give these or `entities`, not both.
+        say. Give these or `rows`, not both.
         """
 
     @_builtins.property
@@ -66,73 +67,25 @@ class Spine(_message.Message):
         """The instants, one a row or a single one for all rows, in microseconds since 1970-01-01T00:00:00Z. With `columns`."""
 
     @_builtins.property
-    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpineRow]:
-        """The same for people: one JSON object a row, with the entity keys and `instant` (RFC 3339). Slower; give these or `columns`."""
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
+        """The same for people: one object a row, with the entity keys, further columns and `instant` (RFC 3339). Slower, and
+        integers beyond 2^53 must be text; give these or `columns`.
+        """
 
     def __init__(
         self,
         *,
         columns: _value_pb2.Columns | None = ...,
         instants_us: _abc.Iterable[_builtins.int] | None = ...,
-        entities: _abc.Iterable[Global___SpineRow] | None = ...,
+        rows: _abc.Iterable[_struct_pb2.Struct] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "entities", b"entities", "instants_us", b"instants_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "instants_us", b"instants_us", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Spine: _TypeAlias = Spine  # noqa: Y015
-
-@_typing.final
-class SpineRow(_message.Message):
-    """One row of a spine, for people."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class KeysEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    KEYS_FIELD_NUMBER: _builtins.int
-    INSTANT_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def keys(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Entity keys by name; integers and text in their JSON spelling, as text."""
-
-    @_builtins.property
-    def instant(self) -> _timestamp_pb2.Timestamp:
-        """The instant as of which the row is built."""
-
-    def __init__(
-        self,
-        *,
-        keys: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        instant: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["instant", b"instant"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instant", b"instant", "keys", b"keys"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SpineRow: _TypeAlias = SpineRow  # noqa: Y015
 
 @_typing.final
 class TrainingSet(_message.Message):
