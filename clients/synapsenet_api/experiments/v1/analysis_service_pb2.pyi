@@ -200,6 +200,7 @@ class CompareExperimentsRequest(_message.Message):
     SELECTION_METRIC_FIELD_NUMBER: _builtins.int
     SELECTION_SEEDS_FIELD_NUMBER: _builtins.int
     ROBUST_FIELD_NUMBER: _builtins.int
+    TASK_TAG_FIELD_NUMBER: _builtins.int
     metric: _builtins.str
     """The metric; empty: the one that all entries have, the first by the order of `candidate_metrics` if several."""
     reducer: _metric_pb2.Reducer.ValueType
@@ -224,6 +225,8 @@ class CompareExperimentsRequest(_message.Message):
     """With the best configuration: selected by this metric, if it is another than the tested one."""
     robust: _builtins.bool
     """Add the interquartile mean with its stratified bootstrap interval."""
+    task_tag: _builtins.str
+    """With Friedman's test: the tag of runs that names the task; entries are ranked within each task."""
     @_builtins.property
     def experiment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 100 entries, `ID` or `ID@CONFIGURATION`; with one, the table has one line and there are no pairs. Repetitions count once."""
@@ -254,10 +257,11 @@ class CompareExperimentsRequest(_message.Message):
         selection_metric: _builtins.str = ...,
         selection_seeds: _abc.Iterable[_builtins.int] | None = ...,
         robust: _builtins.bool = ...,
+        task_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_at_fraction", b"_at_fraction", "_at_step", b"_at_step", "_confidence", b"_confidence", "alpha", b"alpha", "at_fraction", b"at_fraction", "at_step", b"at_step", "confidence", b"confidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_at_fraction", b"_at_fraction", "_at_step", b"_at_step", "_confidence", b"_confidence", "alpha", b"alpha", "at_fraction", b"at_fraction", "at_step", b"at_step", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "experiment_ids", b"experiment_ids", "metric", b"metric", "reducer", b"reducer", "representative", b"representative", "robust", b"robust", "selection_metric", b"selection_metric", "selection_seeds", b"selection_seeds", "statuses", b"statuses", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_at_fraction", b"_at_fraction", "_at_step", b"_at_step", "_confidence", b"_confidence", "alpha", b"alpha", "at_fraction", b"at_fraction", "at_step", b"at_step", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "experiment_ids", b"experiment_ids", "metric", b"metric", "reducer", b"reducer", "representative", b"representative", "robust", b"robust", "selection_metric", b"selection_metric", "selection_seeds", b"selection_seeds", "statuses", b"statuses", "task_tag", b"task_tag", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
     _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015

@@ -320,6 +320,8 @@ class MetricStatistics(_message.Message):
     MAX_FIELD_NUMBER: _builtins.int
     MEDIAN_FIELD_NUMBER: _builtins.int
     IQM_FIELD_NUMBER: _builtins.int
+    IQM_LOW_FIELD_NUMBER: _builtins.int
+    IQM_HIGH_FIELD_NUMBER: _builtins.int
     metric: _builtins.str
     """The metric."""
     n: _builtins.int
@@ -340,6 +342,10 @@ class MetricStatistics(_message.Message):
     """Median; absent for n = 0."""
     iqm: _builtins.float
     """Interquartile mean; absent unless it was asked for."""
+    iqm_low: _builtins.float
+    """Lower end of its stratified bootstrap interval; absent with it."""
+    iqm_high: _builtins.float
+    """Upper end of its stratified bootstrap interval; absent with it."""
     def __init__(
         self,
         *,
@@ -353,10 +359,12 @@ class MetricStatistics(_message.Message):
         max: _builtins.float | None = ...,
         median: _builtins.float | None = ...,
         iqm: _builtins.float | None = ...,
+        iqm_low: _builtins.float | None = ...,
+        iqm_high: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_iqm", b"_iqm", "_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_sd", b"_sd", "ci_high", b"ci_high", "ci_low", b"ci_low", "iqm", b"iqm", "max", b"max", "mean", b"mean", "median", b"median", "min", b"min", "sd", b"sd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_iqm", b"_iqm", "_iqm_high", b"_iqm_high", "_iqm_low", b"_iqm_low", "_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_sd", b"_sd", "ci_high", b"ci_high", "ci_low", b"ci_low", "iqm", b"iqm", "iqm_high", b"iqm_high", "iqm_low", b"iqm_low", "max", b"max", "mean", b"mean", "median", b"median", "min", b"min", "sd", b"sd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_iqm", b"_iqm", "_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_sd", b"_sd", "ci_high", b"ci_high", "ci_low", b"ci_low", "iqm", b"iqm", "max", b"max", "mean", b"mean", "median", b"median", "metric", b"metric", "min", b"min", "n", b"n", "sd", b"sd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_iqm", b"_iqm", "_iqm_high", b"_iqm_high", "_iqm_low", b"_iqm_low", "_max", b"_max", "_mean", b"_mean", "_median", b"_median", "_min", b"_min", "_sd", b"_sd", "ci_high", b"ci_high", "ci_low", b"ci_low", "iqm", b"iqm", "iqm_high", b"iqm_high", "iqm_low", b"iqm_low", "max", b"max", "mean", b"mean", "median", b"median", "metric", b"metric", "min", b"min", "n", b"n", "sd", b"sd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ci_high: _TypeAlias = _typing.Literal["ci_high"]  # noqa: Y015
     _WhichOneofArgType__ci_high: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high"]  # noqa: Y015
@@ -364,6 +372,10 @@ class MetricStatistics(_message.Message):
     _WhichOneofArgType__ci_low: _TypeAlias = _typing.Literal["_ci_low", b"_ci_low"]  # noqa: Y015
     _WhichOneofReturnType__iqm: _TypeAlias = _typing.Literal["iqm"]  # noqa: Y015
     _WhichOneofArgType__iqm: _TypeAlias = _typing.Literal["_iqm", b"_iqm"]  # noqa: Y015
+    _WhichOneofReturnType__iqm_high: _TypeAlias = _typing.Literal["iqm_high"]  # noqa: Y015
+    _WhichOneofArgType__iqm_high: _TypeAlias = _typing.Literal["_iqm_high", b"_iqm_high"]  # noqa: Y015
+    _WhichOneofReturnType__iqm_low: _TypeAlias = _typing.Literal["iqm_low"]  # noqa: Y015
+    _WhichOneofArgType__iqm_low: _TypeAlias = _typing.Literal["_iqm_low", b"_iqm_low"]  # noqa: Y015
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
     _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
@@ -380,6 +392,10 @@ class MetricStatistics(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ci_low) -> _WhichOneofReturnType__ci_low | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__iqm) -> _WhichOneofReturnType__iqm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__iqm_high) -> _WhichOneofReturnType__iqm_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__iqm_low) -> _WhichOneofReturnType__iqm_low | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
     @_typing.overload
@@ -819,6 +835,44 @@ class BestConfiguration(_message.Message):
 Global___BestConfiguration: _TypeAlias = BestConfiguration  # noqa: Y015
 
 @_typing.final
+class FriedmanTest(_message.Message):
+    """Whether any of several entries differs from the others over several tasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATISTIC_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    MEAN_RANKS_FIELD_NUMBER: _builtins.int
+    statistic: _builtins.float
+    """The statistic."""
+    p_value: _builtins.float
+    """Its p-value, 0 to 1."""
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks on which every entry has a value."""
+
+    @_builtins.property
+    def mean_ranks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Mean rank of each entry, 1 for the best, in the order of the entries."""
+
+    def __init__(
+        self,
+        *,
+        statistic: _builtins.float = ...,
+        p_value: _builtins.float = ...,
+        tasks: _abc.Iterable[_builtins.str] | None = ...,
+        mean_ranks: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mean_ranks", b"mean_ranks", "p_value", b"p_value", "statistic", b"statistic", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FriedmanTest: _TypeAlias = FriedmanTest  # noqa: Y015
+
+@_typing.final
 class Comparison(_message.Message):
     """A comparison of experiments."""
 
@@ -840,6 +894,7 @@ class Comparison(_message.Message):
     BEST_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    FRIEDMAN_FIELD_NUMBER: _builtins.int
     metric: _builtins.str
     """The metric."""
     metric_choice: Global___MetricChoice.ValueType
@@ -886,6 +941,10 @@ class Comparison(_message.Message):
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Sentences on what limits the answer, e.g. too few replicates."""
 
+    @_builtins.property
+    def friedman(self) -> Global___FriedmanTest:
+        """The test over all entries and tasks at once; absent unless Friedman's test was asked for."""
+
     def __init__(
         self,
         *,
@@ -905,10 +964,11 @@ class Comparison(_message.Message):
         best: Global___BestConfiguration | None = ...,
         pairs: _abc.Iterable[Global___PairComparison] | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        friedman: Global___FriedmanTest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "parameters", b"parameters"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "friedman", b"friedman", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "best", b"best", "candidate_metrics", b"candidate_metrics", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "direction_source", b"direction_source", "entries", b"entries", "family_size", b"family_size", "metric", b"metric", "metric_choice", b"metric_choice", "notes", b"notes", "pairs", b"pairs", "parameters", b"parameters", "reducer", b"reducer", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "best", b"best", "candidate_metrics", b"candidate_metrics", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "direction_source", b"direction_source", "entries", b"entries", "family_size", b"family_size", "friedman", b"friedman", "metric", b"metric", "metric_choice", b"metric_choice", "notes", b"notes", "pairs", b"pairs", "parameters", b"parameters", "reducer", b"reducer", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -198,6 +198,7 @@ class HyperparameterImportance(_message.Message):
     CONSTANT_PARAMETERS_FIELD_NUMBER: _builtins.int
     INTERACTIONS_FIELD_NUMBER: _builtins.int
     EXPLAINED_FIELD_NUMBER: _builtins.int
+    DATA_VERSION_FIELD_NUMBER: _builtins.int
     experiment_id: _builtins.str
     """The experiment."""
     metric: _builtins.str
@@ -220,6 +221,8 @@ class HyperparameterImportance(_message.Message):
     """`verdict` is RELIABLE."""
     explained: _builtins.float
     """Sum of the main effects, 0 to 1 unless parameters vary together; the rest is interaction and noise."""
+    data_version: _builtins.str
+    """Changes whenever the answer may: the same version gives the same answer."""
     @_builtins.property
     def candidate_metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Metrics that could have been asked for: those with a definition first, then by the number of runs that logged them, then by name."""
@@ -254,10 +257,11 @@ class HyperparameterImportance(_message.Message):
         constant_parameters: _abc.Iterable[_builtins.str] | None = ...,
         interactions: _abc.Iterable[Global___InteractionImportance] | None = ...,
         explained: _builtins.float = ...,
+        data_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_metrics", b"candidate_metrics", "configurations", b"configurations", "constant_parameters", b"constant_parameters", "excluded_runs", b"excluded_runs", "experiment_id", b"experiment_id", "explained", b"explained", "interactions", b"interactions", "metric", b"metric", "metric_requested", b"metric_requested", "parameters", b"parameters", "reducer", b"reducer", "reliable", b"reliable", "runs", b"runs", "verdict", b"verdict", "verdict_reason", b"verdict_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_metrics", b"candidate_metrics", "configurations", b"configurations", "constant_parameters", b"constant_parameters", "data_version", b"data_version", "excluded_runs", b"excluded_runs", "experiment_id", b"experiment_id", "explained", b"explained", "interactions", b"interactions", "metric", b"metric", "metric_requested", b"metric_requested", "parameters", b"parameters", "reducer", b"reducer", "reliable", b"reliable", "runs", b"runs", "verdict", b"verdict", "verdict_reason", b"verdict_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
