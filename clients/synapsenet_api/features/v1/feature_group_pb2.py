@@ -29,7 +29,7 @@ from synapsenet_api.features.v1 import freshness_sla_pb2 as synapsenet_dot_featu
 from synapsenet_api.features.v1 import value_pb2 as synapsenet_dot_features_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*synapsenet/features/v1/feature_group.proto\x12\x16synapsenet.features.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*synapsenet/features/v1/freshness_sla.proto\x1a\"synapsenet/features/v1/value.proto\"V\n\tEntityKey\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32!.synapsenet.features.v1.ValueTypeB\x04\xe2\x41\x01\x02\"\x80\x01\n\x07\x46\x65\x61ture\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32!.synapsenet.features.v1.ValueTypeB\x04\xe2\x41\x01\x02\x12\x15\n\rvector_length\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\xdc\x04\n\x0c\x46\x65\x61tureGroup\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12<\n\x0b\x65ntity_keys\x18\x04 \x03(\x0b\x32!.synapsenet.features.v1.EntityKeyB\x04\xe2\x41\x01\x02\x12\x37\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32\x1f.synapsenet.features.v1.FeatureB\x04\xe2\x41\x01\x02\x12\x31\n\x03sla\x18\x06 \x01(\x0b\x32$.synapsenet.features.v1.FreshnessSla\x12*\n\x07max_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12>\n\x0b\x63onsistency\x18\x08 \x01(\x0b\x32).synapsenet.features.v1.ConsistencyPolicy\x12@\n\x06labels\x18\t \x03(\x0b\x32\x30.synapsenet.features.v1.FeatureGroup.LabelsEntry\x12\x1c\n\x0eschema_version\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*synapsenet/features/v1/feature_group.proto\x12\x16synapsenet.features.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*synapsenet/features/v1/freshness_sla.proto\x1a\"synapsenet/features/v1/value.proto\"V\n\tEntityKey\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32!.synapsenet.features.v1.ValueTypeB\x04\xe2\x41\x01\x02\"\x80\x01\n\x07\x46\x65\x61ture\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x04type\x18\x02 \x01(\x0e\x32!.synapsenet.features.v1.ValueTypeB\x04\xe2\x41\x01\x02\x12\x15\n\rvector_length\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\xd6\x04\n\x0c\x46\x65\x61tureGroup\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12<\n\x0b\x65ntity_keys\x18\x04 \x03(\x0b\x32!.synapsenet.features.v1.EntityKeyB\x04\xe2\x41\x01\x05\x12\x31\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32\x1f.synapsenet.features.v1.Feature\x12\x31\n\x03sla\x18\x06 \x01(\x0b\x32$.synapsenet.features.v1.FreshnessSla\x12*\n\x07max_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12>\n\x0b\x63onsistency\x18\x08 \x01(\x0b\x32).synapsenet.features.v1.ConsistencyPolicy\x12@\n\x06labels\x18\t \x03(\x0b\x32\x30.synapsenet.features.v1.FeatureGroup.LabelsEntry\x12\x1c\n\x0eschema_version\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,9 +51,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEATUREGROUP'].fields_by_name['id']._loaded_options = None
   _globals['_FEATUREGROUP'].fields_by_name['id']._serialized_options = b'\342A\001\003'
   _globals['_FEATUREGROUP'].fields_by_name['entity_keys']._loaded_options = None
-  _globals['_FEATUREGROUP'].fields_by_name['entity_keys']._serialized_options = b'\342A\001\002'
-  _globals['_FEATUREGROUP'].fields_by_name['features']._loaded_options = None
-  _globals['_FEATUREGROUP'].fields_by_name['features']._serialized_options = b'\342A\001\002'
+  _globals['_FEATUREGROUP'].fields_by_name['entity_keys']._serialized_options = b'\342A\001\005'
   _globals['_FEATUREGROUP'].fields_by_name['schema_version']._loaded_options = None
   _globals['_FEATUREGROUP'].fields_by_name['schema_version']._serialized_options = b'\342A\001\003'
   _globals['_FEATUREGROUP'].fields_by_name['create_time']._loaded_options = None
@@ -65,7 +63,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEATURE']._serialized_start=337
   _globals['_FEATURE']._serialized_end=465
   _globals['_FEATUREGROUP']._serialized_start=468
-  _globals['_FEATUREGROUP']._serialized_end=1072
-  _globals['_FEATUREGROUP_LABELSENTRY']._serialized_start=1027
-  _globals['_FEATUREGROUP_LABELSENTRY']._serialized_end=1072
+  _globals['_FEATUREGROUP']._serialized_end=1066
+  _globals['_FEATUREGROUP_LABELSENTRY']._serialized_start=1021
+  _globals['_FEATUREGROUP_LABELSENTRY']._serialized_end=1066
 # @@protoc_insertion_point(module_scope)

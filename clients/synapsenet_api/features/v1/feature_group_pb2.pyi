@@ -130,7 +130,7 @@ class FeatureGroup(_message.Message):
     """Grows by one, from 1, with each change of the features."""
     @_builtins.property
     def entity_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntityKey]:
-        """What identifies an entity, 1 to 8 keys; the order is part of the group."""
+        """What identifies an entity, 1 to 8 keys, given at creation; the order is part of the group."""
 
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
