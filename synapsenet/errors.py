@@ -2,7 +2,8 @@
 
     SynapseError
     ├── InvalidArgument       the request itself is wrong, whatever the state of the platform
-    │   └── NotYetAvailable   the RPC or option belongs to a later release of this platform
+    ├── Unimplemented         there is no such method here
+    │   └── NotYetAvailable   the RPC or option is in the contract, its behaviour comes with a later release
     ├── NotFound              something that the request names does not exist
     ├── AlreadyExists         the name, or the request id with another body, is taken
     ├── FailedPrecondition    the platform is not in the state that the request needs
@@ -75,7 +76,11 @@ class InvalidArgument(SynapseError):
     """The request itself is wrong, whatever the state of the platform."""
 
 
-class NotYetAvailable(InvalidArgument):
+class Unimplemented(SynapseError):
+    """There is no such method here."""
+
+
+class NotYetAvailable(Unimplemented):
     """The RPC or option is in the contract, its behaviour is not in this release."""
 
 

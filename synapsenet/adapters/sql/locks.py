@@ -65,21 +65,30 @@ class SqlLocks(Locks):
         try:
             while True:
                 free_in = 0.0
+                turn.clear()
                 if line[0] is turn:
                     asked_at = self._clock.monotonic()
-                    token, other, free_in = await self._database.write(
-                        lambda connection: self._take(connection, name, holder, ttl)
-                    )
+                    token, free_in = await self._try(name, holder, ttl)
                     if token:
                         return token, Lease(name, clock=self._clock, ttl=ttl, granted_at=asked_at)
                 left = until - self._clock.monotonic()
                 if left <= 0:
                     raise await self._busy(name)
-                turn.clear()
                 await self._sleep_or_turn(turn, min(left, free_in) if free_in else left)
         finally:
             line.remove(turn)
             self._forget_or_call(name, line)
+
+    async def _try(self, name: str, holder: str, ttl: float) -> tuple[int, float]:
+        """One attempt; a caller that is cancelled in the middle of it leaves no lock behind."""
+        attempt = asyncio.ensure_future(self._database.write(lambda connection: self._take(connection, name, holder, ttl)))
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            token, _ = await attempt
+            if token:
+                await self._database.write(lambda connection: _release(connection, name, token))
+            raise
 
     async def _busy(self, name: str) -> Aborted:
         holder = await self._database.read(
@@ -112,19 +121,19 @@ class SqlLocks(Locks):
         if line := self._lines.get(name):
             line[0].set()
 
-    def _take(self, connection: Connection, name: str, holder: str, ttl: float) -> tuple[int, str, float]:
-        """(token, '', 0) if the row is ours now, else (0, holder, seconds until its lease ends)."""
+    def _take(self, connection: Connection, name: str, holder: str, ttl: float) -> tuple[int, float]:
+        """(token, 0) if the row is ours now, else (0, seconds until its lease ends)."""
         now = self._clock.now()
         row = connection.execute(select(table).where(table.c.name == name)).one_or_none()
         if row is not None and row.expires_at is not None and row.expires_at > now:
-            return 0, row.holder, (row.expires_at - now).total_seconds()
+            return 0, (row.expires_at - now).total_seconds()
         token = 1 if row is None else row.token + 1
         values = {"token": token, "holder": holder, "expires_at": now + timedelta(seconds=ttl)}
         if row is None:
             connection.execute(insert(table), {"name": name, **values})
         else:
             connection.execute(update(table).where(table.c.name == name).values(**values))
-        return token, "", 0.0
+        return token, 0.0
 
     def _renew(self, connection: Connection, name: str, token: int, ttl: float) -> bool:
         until = self._clock.now() + timedelta(seconds=ttl)

@@ -72,7 +72,7 @@ class SqlMembership(Membership):
 
     async def _change_or(self, changed: asyncio.Event, expiry: datetime | None) -> None:
         """Until something changed, or the first lease has run out."""
-        waiting = [asyncio.ensure_future(changed.wait())]
+        waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(changed.wait())]
         if expiry is not None:
             waiting.append(asyncio.ensure_future(self._clock.sleep((expiry - self._clock.now()).total_seconds())))
         try:

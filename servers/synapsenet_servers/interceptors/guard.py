@@ -1,0 +1,155 @@
+"""The guard: what every call passes on its way to a servicer, wrapped once so that a call pays once.
+
+In this order: is the RPC there yet, is there room, does it have a deadline, is each message small enough and complete; and
+whatever error comes out of all this leaves as one status with its details.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from synapsenet.errors import NotYetAvailable, ResourceExhausted, Unimplemented
+from synapsenet_servers.interceptors.refusal import refuse
+from synapsenet_servers.interceptors.required import check_required
+from synapsenet_servers.not_yet_available.row import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one server.
+
+    Attributes:
+        concurrent_calls: calls under way at once, streams included; one more is refused.
+        message_bytes: largest request message.
+        longest_unary_s: seconds that a unary call without a deadline may take.
+    """
+
+    concurrent_calls: int = 1_000
+    message_bytes: int = 16 << 20
+    longest_unary_s: float = 60.0
+
+
+Handler = Any  # grpc's type for handlers says nothing of the four call shapes that tell them apart
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
+    """Wraps the handlers of one server."""
+
+    def __init__(self, limits: Limits, not_yet_available: Iterable[Row] = ()) -> None:
+        self._limits = limits
+        self._absent = {row.method: row for row in not_yet_available if not row.option}
+        self._under_way = 0
+
+    async def intercept_service(self, continuation: Continuation, details: grpc.HandlerCallDetails) -> Handler:
+        method = details.method
+        handler = await continuation(details)
+        if method in self._absent or handler is None:
+            return _refusing(method, self._absence(method))
+        if handler.request_streaming and handler.response_streaming:
+            return self._many_to_many(method, handler)
+        if handler.request_streaming:
+            return self._many_to_one(method, handler)
+        if handler.response_streaming:
+            return self._one_to_many(method, handler)
+        return self._one_to_one(method, handler)
+
+    def _absence(self, method: str) -> Unimplemented:
+        if (row := self._absent.get(method)) is not None:
+            facts = {"method": method}
+            return NotYetAvailable("NOT_YET_AVAILABLE", f"{method} is not available yet", remedy=row.brings, metadata=facts)
+        return Unimplemented(
+            "METHOD_UNKNOWN", f"{method} is no method of this server", remedy="list what there is by server reflection"
+        )
+
+    @asynccontextmanager
+    async def _call(self, method: str, context: Any) -> AsyncIterator[None]:
+        """One call: counted against the bound, its errors turned into a status."""
+        self._under_way += 1
+        try:
+            if self._under_way > self._limits.concurrent_calls:
+                raise ResourceExhausted("SERVER_BUSY", "the server has all the calls it takes", remedy="retry", retry_after=1.0)
+            yield
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last place where a bug can become a status
+            await refuse(context, method, error)
+        finally:
+            self._under_way -= 1
+
+    def _one_to_one(self, method: str, handler: Handler) -> Handler:
+        async def call(request: Message, context: Any) -> Any:
+            async with self._call(method, context), self._deadline(context):
+                self._check(request)
+                return await handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+
+    def _one_to_many(self, method: str, handler: Handler) -> Handler:
+        async def call(request: Message, context: Any) -> AsyncIterator[Any]:
+            async with self._call(method, context):
+                self._check(request)
+                async for answer in _answers(handler.unary_stream(request, context)):
+                    yield answer
+
+        return grpc.unary_stream_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+
+    def _many_to_one(self, method: str, handler: Handler) -> Handler:
+        async def call(requests: AsyncIterator[Message], context: Any) -> Any:
+            async with self._call(method, context):
+                return await handler.stream_unary(self._checked(requests), context)
+
+        return grpc.stream_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+
+    def _many_to_many(self, method: str, handler: Handler) -> Handler:
+        async def call(requests: AsyncIterator[Message], context: Any) -> AsyncIterator[Any]:
+            async with self._call(method, context):
+                async for answer in _answers(handler.stream_stream(self._checked(requests), context)):
+                    yield answer
+
+        return grpc.stream_stream_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+
+    def _check(self, message: Message) -> None:
+        size = message.ByteSize()
+        if size > self._limits.message_bytes:
+            raise ResourceExhausted(
+                "MESSAGE_TOO_LARGE",
+                f"a request message of {size} bytes is over the limit of {self._limits.message_bytes}",
+                remedy="split it, or use the streaming call",
+            )
+        check_required(message)
+
+    async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        async for request in requests:
+            self._check(request)
+            yield request
+
+    def _deadline(self, context: Any) -> AbstractAsyncContextManager[Any]:
+        if context.time_remaining() is not None:
+            return nullcontext()
+        return asyncio.timeout(self._limits.longest_unary_s)
+
+
+async def _answers(handled: Any) -> AsyncIterator[Any]:
+    """The answers of a streaming handler, be it an async generator or a coroutine that writes to its context."""
+    if hasattr(handled, "__aiter__"):
+        async for answer in handled:
+            yield answer
+    else:
+        await handled
+
+
+def _refusing(method: str, error: Unimplemented) -> Handler:
+    """A handler that ends every call, of whatever kind, with `error` before it reads a message."""
+
+    async def call(_requests: Any, context: Any) -> None:
+        await refuse(context, method, error)
+
+    return grpc.stream_stream_rpc_method_handler(call)
