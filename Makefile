@@ -1,0 +1,78 @@
+# What a newcomer types. Every target sets itself up first; `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+BASELINE := protos/baseline.binpb
+# AREA narrows `chaos` and `perf` to one area; ARGS goes to the command behind `test`, `chaos`, `perf`, `demo` and `dev`.
+AREA ?=
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Create .venv from the lock file and install the servers that tests start; instant when done.
+	@tools/setup.sh
+
+.PHONY: proto
+proto: setup ## Generate clients/synapsenet_api from protos/.
+	$(BIN)/python tools/gen_protos.py
+
+.PHONY: check lint types imports stubs contracts
+check: lint stubs contracts imports types ## Judge the source: ruff, mypy, imports, contracts, stub drift (`make -k check` judges all).
+
+lint: setup
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports --no-timings
+
+stubs: setup
+	$(BIN)/python tools/gen_protos.py --check
+
+contracts: stubs
+	$(BIN)/buf lint
+	$(BIN)/buf breaking protos --against $(BASELINE)
+
+.PHONY: baseline
+baseline: proto ## Let the contracts as they are now be what `buf breaking` compares with; say why in the commit.
+	$(BIN)/buf build protos --exclude-source-info --output $(BASELINE)
+
+.PHONY: lock
+lock: setup ## Write requirements.lock anew from pyproject.toml; what is pinned stays unless ARGS="--upgrade".
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --extra server --extra cluster --extra dev \
+	  --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --no-emit-options --output-file requirements.lock $(ARGS) pyproject.toml
+
+.PHONY: test
+test: setup ## Run the tests; ARGS="-k feature" narrows them.
+	$(BIN)/python -m pytest tests $(ARGS)
+
+.PHONY: chaos
+chaos: setup ## Run the tests that kill, stall and corrupt: all, or AREA=training.
+	$(BIN)/python -m pytest tests/chaos $(if $(AREA),-k $(AREA)) $(ARGS)
+
+.PHONY: perf
+perf: setup ## Measure: one JSON object a line, for all areas or AREA=features.
+	@$(BIN)/python -m tests.performance $(AREA) $(ARGS)
+
+.PHONY: demo
+demo: setup ## Do the platform's main job on real data, with its own platform.
+	$(BIN)/synapsenet demo $(ARGS)
+
+.PHONY: dev
+dev: setup ## Run the whole platform on this machine until Ctrl-C.
+	$(BIN)/synapsenet dev $(ARGS)
+
+.PHONY: clean
+clean: ## Remove everything that can be made again, .venv too; data in .synapsenet stays.
+	rm -rf .venv third_party build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
