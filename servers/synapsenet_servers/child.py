@@ -216,13 +216,13 @@ class Child:
 
     async def _become_ready(self, process: Process) -> SynapseError | None:
         """None once the process is ready; or why it is not, when it ended, was asked to end, or took too long."""
-        if self.spec.ready is None:
-            return None
-        ready = asyncio.ensure_future(self.spec.ready())
+        late = asyncio.ensure_future(self._clock.sleep(self.spec.ready_within))
         try:
-            await self._wait_for(ready, process.ended, self._asked.wait(), self._clock.sleep(self.spec.ready_within))
-            if ready.done() and not process.ended.done():
-                await ready
+            await self._wait_for(process.executed, self._asked.wait(), late)
+            if process.executed.done() and not process.executed.result():
+                await self._wait_for(process.ended, late)
+            executed = process.executed.done() and process.executed.result()
+            if executed and (self.spec.ready is None or await self._is_ready(self.spec.ready, process, late)):
                 return None
             why = self._why_unready(process)
         except SynapseError as error:
@@ -231,13 +231,23 @@ class Child:
             _log.exception("%s cannot be asked whether it is ready", self.name)
             why = f"cannot be asked whether it is ready: {type(error).__name__}"
         finally:
-            ready.cancel()
+            late.cancel()
         return Unavailable(
             "CHILD_NOT_READY",
             f"{self.name} {why}",
             remedy=f"see {self.spec.log.name} in the data folder",
             secret=last_words(self.spec.log),
         )
+
+    async def _is_ready(self, ready: Callable[[], Awaitable[None]], process: Process, late: asyncio.Future[None]) -> bool:
+        probe = asyncio.ensure_future(ready())
+        try:
+            await self._wait_for(probe, process.ended, self._asked.wait(), late)
+            if probe.done():
+                await probe
+            return probe.done() and not process.ended.done()
+        finally:
+            probe.cancel()
 
     def _why_unready(self, process: Process) -> str:
         if process.ended.done():

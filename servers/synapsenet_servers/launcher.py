@@ -49,16 +49,20 @@ class Process:
 
     Attributes:
         pid: its id, and that of its process group.
+        executed: done once its program runs, from when on it cannot outlive this process; False if that did not come about.
         ended: done as soon as it has ended; what it left in its process group is gone by then.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], status: int) -> None:
         self.pid = popen.pid
         self._popen = popen
         self._loop = asyncio.get_running_loop()
+        self.executed: asyncio.Future[bool] = self._loop.create_future()
         self.ended: asyncio.Future[Ended] = self._loop.create_future()
+        self._said = b""
         self._pidfd = os.pidfd_open(popen.pid)
         self._loop.add_reader(self._pidfd, self._reap)
+        self._loop.add_reader(status, self._hear, status)
 
     def terminate(self) -> None:
         """Ask it to end: SIGTERM to the process alone, which ends its own children in its own order."""
@@ -69,6 +73,14 @@ class Process:
         """End it and its process group with SIGKILL, stopped processes too."""
         if not self.ended.done():
             _kill_group(self.pid)
+
+    def _hear(self, status: int) -> None:
+        if said := os.read(status, 16):
+            self._said += said
+            return
+        self._loop.remove_reader(status)
+        os.close(status)
+        self.executed.set_result(self._said == b"+")
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -100,13 +112,8 @@ def launch(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path,
         raise FailedPrecondition(
             "PROGRAM_MISSING", f"the program {name!r} is not installed", remedy="install it or correct the PATH", secret=argv[0]
         )
-    shim = [sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()), program, *argv]
     try:
-        with open_log(log, limit=log_limit) as output:
-            popen = subprocess.Popen(
-                shim, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
-            )
-        return _watched(popen)
+        return _spawn([program, *argv], env=dict(env), cwd=cwd, log=log, log_limit=log_limit)
     except OSError as error:
         sentence = f"a child process could not be started: {error.strerror}"
         raise Unavailable("CHILD_NOT_STARTED", sentence, secret=str(error)) from error
@@ -117,14 +124,27 @@ def environment(**variables: str) -> dict[str, str]:
     return {name: os.environ[name] for name in INHERITED if name in os.environ} | variables
 
 
-def _watched(popen: subprocess.Popen[bytes]) -> Process:
-    try:
-        return Process(popen)
-    except OSError:
-        # Out of descriptors: a child that nobody can watch must not run.
-        popen.kill()
-        popen.wait()
-        raise
+def _spawn(program: Sequence[str], *, env: dict[str, str], cwd: Path, log: Path, log_limit: int) -> Process:
+    with contextlib.ExitStack() as undo, open_log(log, limit=log_limit) as output:
+        heard, said = os.pipe()
+        undo.callback(os.close, heard)
+        with os.fdopen(said, "wb"):
+            popen = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()), str(said), *program],
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(said,),
+                process_group=0,
+            )
+        # Out of descriptors, say: a child that nobody can watch must not run.
+        undo.callback(popen.wait)
+        undo.callback(popen.kill)
+        process = Process(popen, heard)
+        undo.pop_all()
+        return process
 
 
 def _signal_name(number: int) -> str:

@@ -96,7 +96,7 @@ def test_a_stopped_child_does_not_outlive_its_parent_either(family: subprocess.P
 def test_a_parent_that_dies_before_the_signal_is_armed_leaves_no_child() -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     shim = subprocess.run(
-        [sys.executable, "-I", "-S", str(SHIM), gone.stdout.decode().strip(), "/bin/echo", "echo", "alive"],
+        [sys.executable, "-I", "-S", str(SHIM), gone.stdout.decode().strip(), "1", "/bin/echo", "echo", "alive"],
         capture_output=True,
         check=False,
     )
@@ -110,7 +110,7 @@ def test_a_program_that_cannot_be_executed_is_said_in_one_line(tmp_path: Path) -
     broken.write_bytes(b"\x7fELF but not really")
     broken.chmod(0o755)
     shim = subprocess.run(
-        [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(broken), "broken"], capture_output=True, check=False
+        [sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), "1", str(broken), "broken"], capture_output=True, check=False
     )
     assert shim.returncode == 127
     assert shim.stderr.decode().count("\n") == 1
@@ -119,7 +119,7 @@ def test_a_program_that_cannot_be_executed_is_said_in_one_line(tmp_path: Path) -
 
 def test_the_shim_imports_next_to_nothing() -> None:
     """It costs 10 ms, nearly all of it the bare interpreter's; an import that does not belong here would cost more."""
-    argv = [sys.executable, "-I", "-S", "-X", "importtime", str(SHIM), str(os.getpid()), "/bin/true", "true"]
+    argv = [sys.executable, "-I", "-S", "-X", "importtime", str(SHIM), str(os.getpid()), "1", "/bin/true", "true"]
     shim = subprocess.run(argv, capture_output=True, check=True)
     imported = [line.rsplit(b"|", 1)[1].strip().decode() for line in shim.stderr.splitlines() if line.count(b"|") == 2]
     assert "ctypes" in imported

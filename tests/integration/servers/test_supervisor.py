@@ -260,3 +260,15 @@ def test_a_child_is_only_started_from_the_main_thread(tmp_path: Path) -> None:
 
     with pytest.raises(FailedPrecondition, match="main thread"):
         asyncio.run(elsewhere())
+
+
+async def test_a_program_that_cannot_be_executed_is_reported_as_never_ready(
+    supervisor: Supervisor, spec: Spec, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF but not really")
+    broken.chmod(0o755)
+    wish = ChildSpec(name="x", argv=[str(broken)], env=environment(), cwd=tmp_path, log=tmp_path / "x.log", restart=PROMPT)
+    with pytest.raises(Unavailable, match="x ended with code 127 before it was ready") as caught:
+        await supervisor.start(wish)
+    assert "cannot execute" in caught.value.secret
