@@ -47,6 +47,12 @@ class FakeClock(Clock):
         self._elapsed = end
         await _settle()
 
+    def jump(self, seconds: float) -> None:
+        """Let `seconds` pass in which nobody ran, as after SIGSTOP and SIGCONT: sleepers wake late."""
+        self._elapsed += seconds
+        while self._sleepers and self._sleepers[0][0] <= self._elapsed:
+            heapq.heappop(self._sleepers)[2].set()
+
     def step_wall(self, seconds: float) -> None:
         """Step the wall clock alone, as an operator or NTP may do."""
         self._step += timedelta(seconds=seconds)

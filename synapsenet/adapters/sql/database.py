@@ -92,16 +92,15 @@ class Database:
 
     def _write(self, commit: Callable[[Connection], T], relaxed: bool) -> T:
         with _explained(self.path), self._writer.connect() as connection:
+            driver: Any = connection.connection.driver_connection  # a pragma must come before SQLAlchemy's BEGIN
             if relaxed:
-                connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
-                connection.rollback()
+                driver.execute("PRAGMA synchronous = NORMAL")
             try:
                 with connection.begin():
                     return commit(connection)
             finally:
                 if relaxed:
-                    connection.exec_driver_sql("PRAGMA synchronous = FULL")
-                    connection.rollback()
+                    driver.execute("PRAGMA synchronous = FULL")
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with _explained(self.path), self._reader.connect() as connection, connection.begin():
