@@ -1,0 +1,106 @@
+"""One gRPC server as the platform runs it: the guard, health, reflection and channelz around some services, and its drain."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from synapsenet.errors import FailedPrecondition
+from synapsenet_servers.bootstrap.role import Service
+from synapsenet_servers.interceptors.guard import Guard, Limits
+from synapsenet_servers.not_yet_available.row import Row
+from synapsenet_servers.reflection import add_reflection
+
+_HEALTH: Any = health  # the stubs of both leave their asyncio parts out
+_CHANNELZ: Any = channelz
+_CARRIED = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
+
+# What the runtime itself still takes is a multiple of our own limit, so that ours can answer with its reason.
+_HARD_LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """What an operator may set of every server.
+
+    Attributes:
+        limits: bounds of calls and messages.
+        drain_s: seconds that calls under way have to end after the server stopped to take new ones.
+        keepalive_s: seconds of silence after which a connection is probed.
+        shortest_client_ping_s: clients that ping more often than that are disconnected.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    drain_s: float = 5.0
+    keepalive_s: float = 30.0
+    shortest_client_ping_s: float = 10.0
+
+
+class Server:
+    """A server that has been built and bound and not yet started.
+
+    Args:
+        services: what it offers beside health, reflection and channelz.
+        addresses: `host:port` or `unix:path`; port 0 takes a free one.
+        absent: what answers NOT_YET_AVAILABLE.
+
+    Raises:
+        FailedPrecondition: PORT_IN_USE, naming the address.
+    """
+
+    def __init__(
+        self, services: Sequence[Service], addresses: Sequence[str], *, options: ServerOptions, absent: Iterable[Row] = ()
+    ) -> None:
+        self._options = options
+        self._names = [service.name for service in services]
+        self._server = grpc.aio.server(
+            interceptors=[Guard(options.limits, absent)], options=_channel_arguments(options), maximum_concurrent_rpcs=None
+        )
+        self._health = _HEALTH.aio.HealthServicer()
+        for service in services:
+            service.add(service.servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        _CHANNELZ.add_channelz_servicer(self._server)
+        add_reflection(self._server, [*self._names, *_CARRIED])
+        self.ports = tuple(self._bind(address) for address in addresses)
+
+    def _bind(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise FailedPrecondition(
+                "PORT_IN_USE",
+                f"{address} is in use or cannot be bound",
+                remedy="stop what listens there, or choose another port",
+                secret=str(error),
+            ) from error
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve inside an `async with`; at its end say NOT_SERVING, then let the calls under way end."""
+        await self._server.start()
+        for name in self._names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        try:
+            yield
+        finally:
+            await self._health.enter_graceful_shutdown()
+            await self._server.stop(self._options.drain_s)
+
+
+def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # else a busy port would be shared silently
+        ("grpc.max_receive_message_length", options.limits.message_bytes * _HARD_LIMIT),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.keepalive_time_ms", round(options.keepalive_s * 1_000)),
+        ("grpc.keepalive_timeout_ms", 15_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(options.shortest_client_ping_s * 1_000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
