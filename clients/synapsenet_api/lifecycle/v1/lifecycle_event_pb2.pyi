@@ -60,7 +60,7 @@ class LifecycleEvent(_message.Message):
 
     @_builtins.property
     def condition_change(self) -> _version_status_pb2.VersionStatus:
-        """A version's condition changed; absent in the status: it is well again."""
+        """A version's condition changed; a status without a condition: it is well again."""
 
     def __init__(
         self,

@@ -616,7 +616,7 @@ class SetAliasRequest(_message.Message):
     version: _builtins.int
     """The number of the version to point to, from 1."""
     expected_version: _builtins.int
-    """The version that it must point to now, so that nobody else's move is lost; absent: whatever it is."""
+    """The version that it must point to now, so that nobody else's move is lost; 0: none yet; absent: whatever it is."""
     request_id: _builtins.str
     """The same for every retry of this call; empty: the call is not deduplicated."""
     def __init__(

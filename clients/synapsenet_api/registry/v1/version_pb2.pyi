@@ -150,13 +150,16 @@ class TensorSpec(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ELEMENT_TYPE_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
+    ANY_SHAPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """As in the artifact."""
     element_type: Global___ElementType.ValueType
     """Of each element."""
+    any_shape: _builtins.bool
+    """The artifact does not say how many dimensions there are; `shape` is empty."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Sizes from the outermost dimension; -1: decided by each request. Empty: a scalar."""
+        """Sizes from the outermost dimension; -1: decided by each request. Empty: a scalar, unless `any_shape`."""
 
     def __init__(
         self,
@@ -164,10 +167,11 @@ class TensorSpec(_message.Message):
         name: _builtins.str = ...,
         element_type: Global___ElementType.ValueType = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
+        any_shape: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["element_type", b"element_type", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_shape", b"any_shape", "element_type", b"element_type", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

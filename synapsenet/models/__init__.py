@@ -1,0 +1,1 @@
+"""The models: the names under which versions are registered and served."""

@@ -1,0 +1,1 @@
+"""The registry: versions of models, their artifacts and their aliases."""

@@ -1,0 +1,22 @@
+"""What an operator can set about the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """Bounds of the registry.
+
+    Attributes:
+        artifact_bytes: the largest artifact. An ONNX file is held in memory while it is checked.
+        uploads: how many may go on at once; one more is refused with the time to come back.
+        upload_chunk_seconds: how long an upload may pause before it is given up.
+        models_seconds: how long a call waits for the models' word on whether a model exists.
+    """
+
+    artifact_bytes: int = 512 << 20
+    uploads: int = 4
+    upload_chunk_seconds: float = 30.0
+    models_seconds: float = 5.0
