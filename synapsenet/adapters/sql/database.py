@@ -7,7 +7,6 @@ makes a commit durable on return. A lock file beside the database refuses a seco
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from synapsenet.adapters.ownership import own
 from synapsenet.adapters.sql.failures import translated
-from synapsenet.errors import FailedPrecondition, ResourceExhausted
+from synapsenet.errors import ResourceExhausted
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Database:
         self.path = path
         self._max_pending = max_pending
         self._pending = 0
-        self._owner = _own(path)
+        self._owner = own(path)
         self._writer = _engine(path, connections=1, read_only=False)
         self._reader = _engine(path, connections=_READERS, read_only=True)
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
@@ -114,32 +114,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise translated(error, path.name) from error
-
-
-def _own(path: Path) -> int:
-    """Take the lock file beside `path`; the kernel gives it back when this process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise FailedPrecondition(
-            "DATA_NOT_WRITABLE",
-            f"the data folder {path.parent} cannot be written ({error.strerror})",
-            remedy="give another with --data-dir or change its permissions",
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise FailedPrecondition(
-            "DATA_IN_USE",
-            f"{path} is in use by process {holder or 'unknown'}",
-            remedy="stop that process or give another folder with --data-dir",
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode("ascii"))
-    return descriptor
 
 
 def _engine(path: Path, *, connections: int, read_only: bool) -> Engine:

@@ -1,0 +1,104 @@
+"""A process that hosts roles: put together, served, their background work watched, and taken down in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from synapsenet.errors import Internal
+from synapsenet_servers.bootstrap.role import Platform, Role, Service, Task
+from synapsenet_servers.not_yet_available.row import Row
+from synapsenet_servers.server import Server
+
+Assemble = Callable[[Platform, AsyncExitStack], Awaitable[Role]]
+
+_log = logging.getLogger(__name__)
+
+
+class Host:
+    """Roles while they are served.
+
+    Attributes:
+        ports: the ports of the outer addresses, in their order.
+    """
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self.ports = tuple(ports)
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def failed(self) -> None:
+        """Wait until a background task died.
+
+        Raises:
+            Internal: TASK_DIED, naming the task.
+        """
+        await asyncio.shield(self._failure)
+
+    def watch(self, role: str, task: Task, running: asyncio.Task[None]) -> None:
+        """Report the end of `running`, which only its cancellation should bring."""
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if done.cancelled() or self._failure.done():
+                return
+            _log.critical("%s: %s died", role, task.name, exc_info=done.exception())
+            self._failure.set_exception(
+                Internal("TASK_DIED", f"{task.name} of {role} ended by itself", remedy="see the log, then start again")
+            )
+
+        running.add_done_callback(ended)
+
+
+@asynccontextmanager
+async def hosting(
+    platform: Platform,
+    roles: Mapping[str, Assemble],
+    *,
+    outer: Sequence[str],
+    absent: Iterable[Row],
+) -> AsyncIterator[Host]:
+    """Serve `roles` inside an `async with`.
+
+    External services listen on the `outer` addresses and, with the control services, on the platform's mesh socket, which
+    only this user can reach.
+
+    Raises:
+        FailedPrecondition: PORT_IN_USE, or what a role's store refuses.
+    """
+    rows = tuple(absent)
+    async with AsyncExitStack() as stack:
+        assembled = [await assemble(platform, stack) for assemble in roles.values()]
+        external = [service for role in assembled for service in role.services]
+        control = [service for role in assembled for service in role.control]
+        options = platform.config.server
+        outside = Server(external, outer, options=options, absent=rows)
+        inside = Server([*external, *control], [platform.mesh], options=options, absent=rows)
+        await stack.enter_async_context(inside.serving())
+        await stack.enter_async_context(outside.serving())
+        host = Host(outside.ports)
+        await stack.enter_async_context(_background(host, assembled))
+        yield host
+
+
+@asynccontextmanager
+async def _background(host: Host, roles: Sequence[Role]) -> AsyncIterator[None]:
+    running = []
+    for role in roles:
+        for task in role.tasks:
+            started: asyncio.Task[None] = asyncio.create_task(_run(task), name=f"{role.name}: {task.name}")
+            host.watch(role.name, task, started)
+            running.append(started)
+    try:
+        yield
+    finally:
+        for started in running:
+            started.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _run(task: Task) -> None:
+    await task.run()
+
+
+__all__ = ["Assemble", "Host", "Service", "hosting"]

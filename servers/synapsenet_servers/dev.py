@@ -1,0 +1,119 @@
+"""The embedded profile: the whole platform in one process, with the children that must be apart, on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synapsenet.adapters.ownership import own
+from synapsenet.errors import FailedPrecondition
+from synapsenet_servers.bootstrap.host import Host, hosting
+from synapsenet_servers.bootstrap.platform import open_platform
+from synapsenet_servers.bootstrap.roles import ROLES
+from synapsenet_servers.config import Config
+from synapsenet_servers.not_yet_available.table import TABLE
+
+_log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+EDGE_SOCKET = "edge.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevOptions:
+    """What `synapsenet dev` is told.
+
+    Attributes:
+        port: gRPC, on loopback; 0 takes a free one.
+        http_port: Envoy with HTTP/JSON, NDJSON, gRPC-Web and gRPC, on loopback; 0 takes a free one.
+        data: where everything is kept; the folder may hold other files.
+    """
+
+    port: int = 7400
+    http_port: int = 7480
+    data: Path = Path(".synapsenet")
+    config: Config = field(default_factory=Config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where a started platform is found."""
+
+    grpc: str
+    http: str
+    data: Path
+
+
+async def run(options: DevOptions, announce: Callable[[Addresses], None]) -> None:
+    """Start the platform, announce where it is, and stop it on SIGINT or SIGTERM, letting calls under way end.
+
+    Raises:
+        FailedPrecondition: PORT_IN_USE, DATA_IN_USE, DATA_NOT_WRITABLE, SCHEMA_NEWER.
+        DataLoss: DATABASE_CORRUPT.
+        Internal: TASK_DIED, a part of the platform ended by itself.
+    """
+    stop = _stop_signal()
+    async with started(options) as (addresses, host):
+        announce(addresses)
+        failed = asyncio.ensure_future(host.failed())
+        await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+        failed.cancel()
+        if failed.done() and not failed.cancelled():
+            failed.result()
+
+
+@asynccontextmanager
+async def started(options: DevOptions) -> AsyncIterator[tuple[Addresses, Host]]:
+    """The embedded platform inside an `async with`."""
+    data = options.data.resolve()
+    owner = own(data / "synapsenet")
+    try:
+        _refuse_busy("--port", options.port)
+        _refuse_busy("--http-port", options.http_port)
+        with tempfile.TemporaryDirectory(prefix="synapsenet-") as folder:
+            run = Path(folder)
+            run.chmod(stat.S_IRWXU)
+            async with (
+                open_platform(options.config, data=data, run=run) as platform,
+                hosting(
+                    platform, ROLES, outer=[f"{LOOPBACK}:{options.port}", f"unix:{run / EDGE_SOCKET}"], absent=TABLE
+                ) as host,
+            ):
+                yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http="", data=data), host
+    finally:
+        os.close(owner)
+
+
+def _refuse_busy(flag: str, port: int) -> None:
+    """Say which of the two ports is taken before anything is started."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise FailedPrecondition(
+                "PORT_IN_USE", f"port {port} on {LOOPBACK} is in use", remedy=f"stop what listens there, or choose another {flag}"
+            ) from error
+
+
+def _stop_signal() -> asyncio.Future[None]:
+    """A future that SIGINT or SIGTERM completes."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def ask() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, ask)
+    return stop
