@@ -20,11 +20,12 @@ setup: ## Create .venv from the lock file and install the servers that tests sta
 	@tools/setup.sh
 
 .PHONY: proto
-proto: setup ## Generate clients/synapsenet_api from protos/.
-	$(BIN)/python tools/gen_protos.py
+proto: setup ## Write what is generated: stubs from protos/, docs/errors.md from the source.
+	$(BIN)/python -m tools.gen_protos
+	$(BIN)/python -m tools.errors_page
 
-.PHONY: check lint types imports stubs contracts
-check: lint stubs contracts imports types ## Judge the source: ruff, mypy, imports, contracts, stub drift (`make -k check` judges all).
+.PHONY: check lint types imports house stubs contracts
+check: lint house stubs contracts imports types ## Judge the source by ruff, house rules, drift, buf, lint-imports, mypy; with -k all at once.
 
 lint: setup
 	$(BIN)/ruff check .
@@ -33,10 +34,14 @@ types: setup
 	$(BIN)/mypy
 
 imports: setup
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
+
+house: setup
+	$(BIN)/python -m tools.house
 
 stubs: setup
-	$(BIN)/python tools/gen_protos.py --check
+	$(BIN)/python -m tools.gen_protos --check
+	$(BIN)/python -m tools.errors_page --check
 
 contracts: stubs
 	$(BIN)/buf lint

@@ -1,0 +1,1 @@
+"""What builds and judges the project; nothing here is installed with it."""
