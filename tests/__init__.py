@@ -1,0 +1,1 @@
+"""The tests; importable so that benchmarks are found as `tests.performance.…`."""
