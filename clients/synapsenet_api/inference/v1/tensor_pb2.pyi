@@ -93,7 +93,9 @@ Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
 @_typing.final
 class Tensor(_message.Message):
-    """An array with a name."""
+    """An array with a name. Its fields are checked against the model, item by item, and not as required fields: a wrong tensor in a
+    stream is one item's failure, not the stream's.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

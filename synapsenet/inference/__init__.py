@@ -1,0 +1,1 @@
+"""Deployed models in memory, predictions from them, batches between the two."""

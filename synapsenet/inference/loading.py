@@ -1,0 +1,110 @@
+"""From a registered version to a model in memory: the artifact fetched once, verified each time, loaded off the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from synapsenet.clock import Clock
+from synapsenet.errors import DataLoss, DeadlineExceeded, Internal, SynapseError
+from synapsenet.inference.batching import Batcher
+from synapsenet.inference.model import Deployment
+from synapsenet.inference.options import InferenceOptions
+from synapsenet.inference.ports import Executable, Executor, Registry, Runtime
+from synapsenet.inference.residents import Resident
+from synapsenet.platform.artifacts import ArtifactStore
+
+
+class Loader:
+    """Brings deployed versions into memory.
+
+    Args:
+        artifacts: this replica's own copies.
+        loads: where models are loaded.
+        runs: where batches are run.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        artifacts: ArtifactStore,
+        runtime: Runtime,
+        loads: Executor,
+        runs: Executor,
+        clock: Clock,
+        options: InferenceOptions,
+    ) -> None:
+        self._registry = registry
+        self._artifacts = artifacts
+        self._runtime = runtime
+        self._loads = loads
+        self._runs = runs
+        self._clock = clock
+        self._options = options
+
+    async def load(self, deployment: Deployment) -> Resident:
+        """The model of `deployment`, its artifact verified against the SHA-256 that the deployment has.
+
+        Raises:
+            DataLoss: ARTIFACT_CORRUPT, what the registry gives is not what the deployment names.
+            DeadlineExceeded: FETCH_TIMEOUT or LOAD_TIMEOUT.
+            InvalidArgument, FailedPrecondition: as `Runtime.load`.
+            Unavailable: the registry is away and there is no copy here.
+        """
+        begun = self._clock.monotonic()
+        async with _at_most(self._options.fetch_timeout_s, "FETCH_TIMEOUT", f"fetching the artifact of {deployment.key}"):
+            artifact = await self._verified(deployment)
+        async with _at_most(self._options.load_timeout_s, "LOAD_TIMEOUT", f"loading {deployment.key}"):
+            executable = await self._executable(artifact, deployment.artifact_format)
+        batcher = Batcher(executable=executable, executor=self._runs, policy=deployment.batching, clock=self._clock)
+        return Resident(
+            executable=executable,
+            batcher=batcher,
+            loaded_at=self._clock.now(),
+            load_s=self._clock.monotonic() - begun,
+        )
+
+    async def drop(self, sha256: str) -> None:
+        """Give this replica's copy up."""
+        await self._artifacts.delete(sha256)
+
+    async def _executable(self, artifact: bytes, artifact_format: str) -> Executable:
+        try:
+            return await self._loads.run(lambda: self._runtime.load(artifact, artifact_format=artifact_format))
+        except SynapseError:
+            raise
+        except Exception as error:
+            raise Internal("LOAD_CRASHED", "loading ended with an unexpected error", secret=repr(error)) from error
+
+    async def _verified(self, deployment: Deployment) -> bytes:
+        """The artifact from this replica's copy; a damaged copy is fetched anew."""
+        if await self._artifacts.find(deployment.artifact_sha256) is not None:
+            try:
+                return await self._read(deployment.artifact_sha256)
+            except DataLoss:
+                await self._artifacts.delete(deployment.artifact_sha256)
+        stored = await self._artifacts.write(
+            self._registry.download(deployment.key), limit=self._options.max_artifact_bytes
+        )
+        if stored.sha256 != deployment.artifact_sha256:
+            await self._artifacts.delete(stored.sha256)
+            raise DataLoss(
+                "ARTIFACT_CORRUPT",
+                f"the artifact of {deployment.key} has SHA-256 {stored.sha256} instead of {deployment.artifact_sha256}",
+                remedy="upload it again as a new version",
+            )
+        return await self._read(stored.sha256)
+
+    async def _read(self, sha256: str) -> bytes:
+        return b"".join([chunk async for chunk in self._artifacts.read(sha256)])
+
+
+@asynccontextmanager
+async def _at_most(seconds: float, reason: str, doing: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise DeadlineExceeded(reason, f"{doing} took more than {seconds:g} s", remedy="retry, or allow more time") from error

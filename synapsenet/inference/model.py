@@ -1,0 +1,156 @@
+"""What inference speaks of: element types, signatures, deployments and how they are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+
+class DataType(Enum):
+    """The type of a tensor's elements; the value is its name in messages for people."""
+
+    BOOL = "BOOL"
+    INT8 = "INT8"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    FLOAT16 = "FLOAT16"
+    FLOAT32 = "FLOAT32"
+    FLOAT64 = "FLOAT64"
+    BFLOAT16 = "BFLOAT16"
+    STRING = "STRING"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a model expects of an input or promises of an output.
+
+    Attributes:
+        shape: extents, outermost first; -1 for one that may vary.
+    """
+
+    name: str
+    data_type: DataType
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What goes into a model and what comes out, in the model's order.
+
+    Attributes:
+        batches: the first extent of every input and output varies and counts rows, so that requests can share a run.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batches: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VersionKey:
+    """One version of one model; `version` counts from 1."""
+
+    model_id: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.model_id}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingPolicy:
+    """How the queue and the batches of one deployment behave.
+
+    Attributes:
+        max_batch_size: rows a batch; a larger request runs by itself.
+        max_linger: the longest that a request waits for others.
+        max_queued_rows: rows that may wait.
+        max_queued_bytes: bytes of inputs that may wait.
+        max_running_batches: batches that may run at once.
+    """
+
+    max_batch_size: int = 64
+    max_linger: timedelta = timedelta(milliseconds=2)
+    max_queued_rows: int = 4_096
+    max_queued_bytes: int = 256 << 20
+    max_running_batches: int = 2
+
+
+class DeploymentState(Enum):
+    """How far a deployment has come."""
+
+    LOADING = "LOADING"
+    SERVING = "SERVING"
+    FAILED = "FAILED"
+    DRAINING = "DRAINING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Why something is not as it should be.
+
+    Attributes:
+        reason: stable UPPER_SNAKE_CASE name.
+        message: one sentence for people.
+    """
+
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A model version that was deployed and has not been undeployed.
+
+    Attributes:
+        artifact_size: bytes.
+        order: grows with every deployment; requests that name no version go to the serving one with the highest.
+    """
+
+    key: VersionKey
+    model_name: str
+    state: DeploymentState
+    artifact_sha256: str
+    artifact_size: int
+    artifact_format: str
+    batching: BatchingPolicy
+    relaxed: bool
+    pinned: bool
+    order: int
+    deployed_at: datetime
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDeployed:
+    """A version answers predictions from now on."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUndeployed:
+    """A version answers no more."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFailed:
+    """A version could not be loaded: a first deployment is taken back, a later reload is tried again."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRestored:
+    """A version whose reload had failed answers again."""
+
+    deployment: Deployment

@@ -1,0 +1,42 @@
+"""The bounds of the inference area, each with its unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from synapsenet.inference.model import BatchingPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceOptions:
+    """What an operator may set.
+
+    Attributes:
+        batching: how queues and batches behave where a deployment says nothing.
+        max_loaded_models: model versions in memory; one more is refused.
+        max_loaded_bytes: bytes of artifacts in memory; more are refused.
+        max_artifact_bytes: largest artifact that is fetched.
+        fetch_timeout_s: seconds that fetching an artifact may take.
+        load_timeout_s: seconds that loading a model may take.
+        drain_timeout_s: seconds that requests of an undeployed model have to finish.
+        retry_first_s: seconds before a failed reload is tried again; doubled after each failure.
+        retry_longest_s: seconds between tries at most.
+        stream_credits: items of one stream that may be unanswered.
+        max_request_rows: rows of one request or stream item.
+        executor_threads: batches that run at once, over all models.
+        intra_op_threads: threads that ONNX Runtime may use inside one batch.
+    """
+
+    batching: BatchingPolicy = field(default_factory=BatchingPolicy)
+    max_loaded_models: int = 64
+    max_loaded_bytes: int = 4 << 30
+    max_artifact_bytes: int = 2 << 30
+    fetch_timeout_s: float = 300.0
+    load_timeout_s: float = 120.0
+    drain_timeout_s: float = 30.0
+    retry_first_s: float = 1.0
+    retry_longest_s: float = 60.0
+    stream_credits: int = 64
+    max_request_rows: int = 65_536
+    executor_threads: int = 2
+    intra_op_threads: int = 1

@@ -1,0 +1,122 @@
+"""What is deployed and what of it is in memory: found by model and version at every prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from synapsenet.errors import ResourceExhausted, Unavailable
+from synapsenet.inference.batching import Batcher
+from synapsenet.inference.model import Deployment, DeploymentState, Signature, VersionKey
+from synapsenet.inference.ports import Executable
+
+
+@dataclass(slots=True, kw_only=True)
+class Resident:
+    """A model version in memory.
+
+    Attributes:
+        leases: requests that use it now.
+        load_s: seconds that its load took.
+    """
+
+    executable: Executable
+    batcher: Batcher
+    loaded_at: datetime
+    load_s: float
+    leases: int = 0
+    last_used_at: datetime | None = None
+
+    @property
+    def signature(self) -> Signature:
+        return self.executable.signature
+
+
+class Residents:
+    """The deployments of this replica, with the models of those that are loaded.
+
+    Args:
+        max_models: deployments held at once.
+        max_bytes: bytes of their artifacts together.
+    """
+
+    def __init__(self, *, max_models: int, max_bytes: int) -> None:
+        self._max_models = max_models
+        self._max_bytes = max_bytes
+        self._deployments: dict[VersionKey, Deployment] = {}
+        self._loaded: dict[VersionKey, Resident] = {}
+
+    def __iter__(self) -> Iterator[tuple[Deployment, Resident | None]]:
+        """The deployments by model id and version, each with its model if that is in memory."""
+        for key in sorted(self._deployments):
+            yield self._deployments[key], self._loaded.get(key)
+
+    def note(self, deployment: Deployment, resident: Resident | None = None) -> None:
+        """Remember how `deployment` stands; `resident` if it has just been loaded."""
+        self._deployments[deployment.key] = deployment
+        if resident is not None:
+            self._loaded[deployment.key] = resident
+
+    def forget(self, key: VersionKey) -> None:
+        self._deployments.pop(key, None)
+        self._loaded.pop(key, None)
+
+    def deployment(self, key: VersionKey) -> Deployment | None:
+        return self._deployments.get(key)
+
+    def resident(self, key: VersionKey) -> Resident | None:
+        return self._loaded.get(key)
+
+    def key(self, model: str, version: int) -> VersionKey | None:
+        """The version of the model with that id or name, if it is deployed."""
+        return next((key for key in self._keys(model) if key.version == version), None)
+
+    def choose(self, model: str, version: int | None) -> tuple[Deployment, Resident] | None:
+        """What answers a request for `model`, an id or a name: its `version`, or else the one deployed last that serves.
+
+        Raises:
+            Unavailable: MODEL_LOADING or MODEL_RELOAD_FAILED, it is deployed and not in memory.
+        """
+        matching = [self._deployments[key] for key in self._keys(model) if version in (None, key.version)]
+        if not matching:
+            return None
+        chosen = max(matching, key=lambda one: (one.state is DeploymentState.SERVING, one.order))
+        resident = self._loaded.get(chosen.key)
+        if chosen.state is DeploymentState.SERVING and resident is not None:
+            return chosen, resident
+        if chosen.state is DeploymentState.DRAINING:
+            return None
+        if chosen.condition is not None:
+            raise Unavailable(
+                "MODEL_RELOAD_FAILED",
+                f"model {chosen.model_name} version {chosen.key.version} could not be loaded: {chosen.condition.message}",
+                remedy="it is tried again; deploy another version if that does not help",
+                retry_after=1.0,
+            )
+        raise Unavailable(
+            "MODEL_LOADING",
+            f"model {chosen.model_name} version {chosen.key.version} is being loaded",
+            remedy="retry",
+            retry_after=1.0,
+        )
+
+    def next_order(self) -> int:
+        return 1 + max((deployment.order for deployment in self._deployments.values()), default=0)
+
+    def require_room(self, size: int) -> None:
+        """Pass if another artifact of `size` bytes may be held.
+
+        Raises:
+            ResourceExhausted: MODELS_FULL.
+        """
+        held = sum(deployment.artifact_size for deployment in self._deployments.values())
+        if len(self._deployments) >= self._max_models or held + size > self._max_bytes:
+            raise ResourceExhausted(
+                "MODELS_FULL",
+                f"{len(self._deployments)} models with {held} bytes are deployed",
+                remedy=f"undeploy one: there is room for {self._max_models} with {self._max_bytes} bytes",
+            )
+
+    def _keys(self, model: str) -> list[VersionKey]:
+        return [key for key, held in self._deployments.items() if model in (key.model_id, held.model_name)]
