@@ -17,12 +17,13 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from synapsenet.clock import Clock
+from synapsenet.clock import Clock, SystemClock
 from synapsenet.errors import DataLoss, FailedPrecondition, NotFound, ResourceExhausted, SynapseError, Unavailable
 from synapsenet.platform.artifacts import Artifact, ArtifactStore
 
@@ -43,7 +44,7 @@ class Lane(Protocol):
 
 
 class FsspecArtifacts(ArtifactStore):
-    """An artifact store below an fsspec URL; a plain path is a local folder, made if it is missing.
+    """An artifact store below an fsspec URL; a plain path is a local folder.
 
     Raises:
         FailedPrecondition: DATA_NOT_WRITABLE, from the constructor or any write.
@@ -156,6 +157,16 @@ class FsspecArtifacts(ArtifactStore):
         for path in self._fs.ls(self._incoming, detail=False):
             if _aware(self._fs.modified(path)) < oldest:
                 self._fs.rm_file(path)
+
+
+def open_artifacts(folder: Path, clock: Clock | None = None) -> FsspecArtifacts:
+    """The artifact store in a local folder, made if it is missing.
+
+    Raises:
+        FailedPrecondition: DATA_NOT_WRITABLE.
+        ResourceExhausted: STORAGE_FULL.
+    """
+    return FsspecArtifacts(str(folder.absolute()), clock=clock or SystemClock())
 
 
 @asynccontextmanager

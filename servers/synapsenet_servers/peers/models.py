@@ -7,7 +7,6 @@ import grpc
 from synapsenet.models.ports import VersionRegistry
 from synapsenet_api.registry.v1 import registry_control_service_pb2 as pb
 from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import (
-    RegistryControlServiceAsyncStub,
     RegistryControlServiceStub,
 )
 from synapsenet_servers.peers.failures import translated

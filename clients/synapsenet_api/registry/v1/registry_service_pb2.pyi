@@ -497,7 +497,7 @@ class UploadArtifactRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The next bytes; up to 1 MiB."""
+    """The next bytes; 256 KiB to 1 MiB at a time serve well."""
     @_builtins.property
     def header(self) -> Global___UploadArtifactHeader:
         """What the upload brings; first, and only first."""

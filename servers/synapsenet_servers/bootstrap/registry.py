@@ -1,0 +1,48 @@
+"""The registry, put together."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from synapsenet.adapters.formats import FormatInspector
+from synapsenet.adapters.sql.registry import SqlRegistryWork, metadata
+from synapsenet.adapters.sql.work import open_work
+from synapsenet.registry.service import Registry
+from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import add_RegistryControlServiceServicer_to_server
+from synapsenet_api.registry.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
+from synapsenet_servers.bootstrap.role import Platform, Role, Service
+from synapsenet_servers.peers.registry import GrpcModelDirectory
+from synapsenet_servers.servicers.registry import RegistryControl, Versions
+
+
+async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
+    """The role `registry`, its records in `data/registry`, its artifacts in the platform's store."""
+    work = await stack.enter_async_context(
+        open_work(
+            platform.data / "registry" / "registry.sqlite",
+            area="registry",
+            metadata=metadata,
+            unit=SqlRegistryWork,
+            clock=platform.clock,
+            event_ids=platform.ids("event"),
+        )
+    )
+    registry = Registry(
+        work=work,
+        models=GrpcModelDirectory(platform.channel("models")),
+        artifacts=platform.artifacts,
+        inspector=FormatInspector(),
+        clock=platform.clock,
+        options=platform.config.registry,
+    )
+    versions = Service(
+        name="synapsenet.registry.v1.RegistryService",
+        servicer=Versions(registry),
+        add=add_RegistryServiceServicer_to_server,
+    )
+    control = Service(
+        name="synapsenet.registry.v1.RegistryControlService",
+        servicer=RegistryControl(registry),
+        add=add_RegistryControlServiceServicer_to_server,
+    )
+    return Role(name="registry", services=[versions], control=[control])

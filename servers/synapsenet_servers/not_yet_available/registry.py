@@ -1,0 +1,7 @@
+"""What the registry promises and does not do yet: nothing."""
+
+from __future__ import annotations
+
+from synapsenet_servers.not_yet_available.row import Row
+
+ROWS: tuple[Row, ...] = ()
