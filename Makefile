@@ -29,6 +29,7 @@ check: lint house stubs contracts imports types ## Judge the source by ruff, hou
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo "not formatted: run \`make format\`" >&2; exit 1; }
 
 types: setup
 	$(BIN)/mypy
@@ -46,6 +47,11 @@ stubs: setup
 contracts: stubs
 	$(BIN)/buf lint
 	$(BIN)/buf breaking protos --against $(BASELINE)
+
+.PHONY: format
+format: setup ## Format the source and mend what ruff can mend.
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
 
 .PHONY: baseline
 baseline: proto ## Let the contracts as they are now be what `buf breaking` compares with; say why in the commit.

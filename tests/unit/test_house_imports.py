@@ -1,7 +1,7 @@
 """Every import contract of the house refuses the import that it is there to refuse.
 
-The contracts of pyproject.toml are run over a skeleton of the house: its real modules, emptied, with one forbidden import planted
-for each row below.
+The contracts of pyproject.toml are run over a skeleton of the house: its real modules, emptied, with one forbidden import
+planted for each row below.
 """
 
 from __future__ import annotations
