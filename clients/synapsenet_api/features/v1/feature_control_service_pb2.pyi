@@ -72,7 +72,7 @@ class StreamAgesResponse(_message.Message):
 
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
-        """The instant of the snapshot."""
+        """The instant of this message's snapshot."""
 
     @_builtins.property
     def entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

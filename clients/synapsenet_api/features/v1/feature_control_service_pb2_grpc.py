@@ -57,7 +57,7 @@ class FeatureControlServiceServicer:
     """
 
     def StreamAges(self, request, context):
-        """The ages of everything in one consistent snapshot, group after group; ends when all is sent.
+        """The ages of everything, group after group, each message one consistent snapshot; ends when all is sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

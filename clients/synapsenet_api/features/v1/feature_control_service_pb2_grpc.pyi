@@ -34,7 +34,7 @@ class FeatureControlServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FeatureControlServiceAsyncStub: ...
     StreamAges: _grpc.UnaryStreamMultiCallable[_feature_control_service_pb2.StreamAgesRequest, _feature_control_service_pb2.StreamAgesResponse]
-    """The ages of everything in one consistent snapshot, group after group; ends when all is sent."""
+    """The ages of everything, group after group, each message one consistent snapshot; ends when all is sent."""
     StreamChanges: _grpc.UnaryStreamMultiCallable[_feature_control_service_pb2.StreamChangesRequest, _feature_control_service_pb2.StreamChangesResponse]
     """Changes in the order of the change log, the stored ones first, then live ones. OUT_OF_RANGE if they are no longer kept."""
     CompareStores: _grpc.UnaryStreamMultiCallable[_feature_control_service_pb2.CompareStoresRequest, _feature_control_service_pb2.CompareStoresResponse]
@@ -46,7 +46,7 @@ class FeatureControlServiceAsyncStub(FeatureControlServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StreamAges: _aio.UnaryStreamMultiCallable[_feature_control_service_pb2.StreamAgesRequest, _feature_control_service_pb2.StreamAgesResponse]  # type: ignore[assignment]
-    """The ages of everything in one consistent snapshot, group after group; ends when all is sent."""
+    """The ages of everything, group after group, each message one consistent snapshot; ends when all is sent."""
     StreamChanges: _aio.UnaryStreamMultiCallable[_feature_control_service_pb2.StreamChangesRequest, _feature_control_service_pb2.StreamChangesResponse]  # type: ignore[assignment]
     """Changes in the order of the change log, the stored ones first, then live ones. OUT_OF_RANGE if they are no longer kept."""
     CompareStores: _aio.UnaryStreamMultiCallable[_feature_control_service_pb2.CompareStoresRequest, _feature_control_service_pb2.CompareStoresResponse]  # type: ignore[assignment]
@@ -61,7 +61,7 @@ class FeatureControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feature_control_service_pb2.StreamAgesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feature_control_service_pb2.StreamAgesResponse], _abc.AsyncIterator[_feature_control_service_pb2.StreamAgesResponse]]:
-        """The ages of everything in one consistent snapshot, group after group; ends when all is sent."""
+        """The ages of everything, group after group, each message one consistent snapshot; ends when all is sent."""
 
     @_abc_1.abstractmethod
     def StreamChanges(

@@ -1,0 +1,1 @@
+"""The features' history: Parquet files, joined by DuckDB."""
