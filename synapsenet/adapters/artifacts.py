@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
 _ABANDONED = timedelta(days=1)
 
 
@@ -233,11 +233,11 @@ def _translated(error: OSError) -> SynapseError:
             remedy="free space and retry; nothing already stored is lost",
             secret=str(error),
         )
-    if error.errno in _NO_PERMISSION:
+    if error.errno in _UNUSABLE:
         return FailedPrecondition(
             "DATA_NOT_WRITABLE",
             "the artifact folder cannot be used",
-            remedy="check the permissions of the data folder",
+            remedy="check that the data folder is a folder, and its permissions",
             secret=str(error),
         )
     return Unavailable("ARTIFACTS_UNAVAILABLE", "the artifact store does not answer", remedy="retry", secret=str(error))
