@@ -23,6 +23,7 @@ from synapsenet.inference.options import InferenceOptions
 from synapsenet.models.options import ModelsOptions
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
+from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.server import ServerOptions
 from synapsenet_servers.supervisor import SupervisorOptions
 
@@ -39,6 +40,7 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter=_NESTING)
 
     server: ServerOptions = Field(default_factory=ServerOptions)
+    edge: EdgeOptions = Field(default_factory=EdgeOptions)
     supervisor: SupervisorOptions = Field(default_factory=SupervisorOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)

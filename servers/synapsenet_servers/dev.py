@@ -6,20 +6,22 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 
+import uvloop
+
 from synapsenet.adapters.ownership import own
-from synapsenet.errors import FailedPrecondition
 from synapsenet_servers.bootstrap.host import Host, hosting
 from synapsenet_servers.bootstrap.platform import open_platform
+from synapsenet_servers.bootstrap.role import Platform
 from synapsenet_servers.bootstrap.roles import ROLES
 from synapsenet_servers.config import Config
+from synapsenet_servers.mesh.edge import Edge, EdgePlaces, free_port, start_edge
 from synapsenet_servers.not_yet_available.table import TABLE
 
 _log = logging.getLogger(__name__)
@@ -53,6 +55,13 @@ class Addresses:
     data: Path
 
 
+def main(options: DevOptions, announce: Callable[[Addresses], None]) -> None:
+    """`run` to its end on an event loop of its own."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(options, announce))
+
+
 async def run(options: DevOptions, announce: Callable[[Addresses], None]) -> None:
     """Start the platform, announce where it is, and stop it on SIGINT or SIGTERM, letting calls under way end.
 
@@ -77,32 +86,31 @@ async def started(options: DevOptions) -> AsyncIterator[tuple[Addresses, Host]]:
     data = options.data.resolve()
     owner = own(data / "synapsenet")
     try:
-        _refuse_busy("--port", options.port)
-        _refuse_busy("--http-port", options.http_port)
+        free_port(LOOPBACK, options.port)
+        free_port(LOOPBACK, options.http_port)
         with tempfile.TemporaryDirectory(prefix="synapsenet-") as folder:
-            run = Path(folder)
-            run.chmod(stat.S_IRWXU)
+            run = Path(folder)  # made for this user alone
             async with (
                 open_platform(options.config, data=data, run=run) as platform,
                 hosting(
                     platform, ROLES, outer=[f"{LOOPBACK}:{options.port}", f"unix:{run / EDGE_SOCKET}"], absent=TABLE
                 ) as host,
             ):
-                yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http="", data=data), host
+                edge = await _edge(options, platform)
+                yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http=edge.address, data=data), host
     finally:
         os.close(owner)
 
 
-def _refuse_busy(flag: str, port: int) -> None:
-    """Say which of the two ports is taken before anything is started."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise FailedPrecondition(
-                "PORT_IN_USE", f"port {port} on {LOOPBACK} is in use", remedy=f"stop what listens there, or choose another {flag}"
-            ) from error
+async def _edge(options: DevOptions, platform: Platform) -> Edge:
+    places = EdgePlaces(
+        contracts=Path(str(resources.files("synapsenet_api"))) / "api.binpb",
+        upstream=platform.run / EDGE_SOCKET,
+        run=platform.run,
+        log=platform.data / "logs" / "envoy.log",
+    )
+    edge = replace(options.config.edge, host=LOOPBACK, port=options.http_port)
+    return await start_edge(edge, places, supervisor=platform.supervisor, clock=platform.clock)
 
 
 def _stop_signal() -> asyncio.Future[None]:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
 
-from synapsenet.adapters.artifacts import open_artifacts
+from synapsenet.adapters.artifacts import FsspecArtifacts
 from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.membership import SqlMembership
@@ -55,7 +55,7 @@ async def open_platform(
             run=run,
             locks=SqlLocks(coordination, clock),
             membership=SqlMembership(coordination, clock),
-            artifacts=open_artifacts(data / "artifacts"),
+            artifacts=FsspecArtifacts(str(data / "artifacts"), clock=clock),
             supervisor=supervisor,
             channel=lambda _area: channel,
             mesh=mesh,
