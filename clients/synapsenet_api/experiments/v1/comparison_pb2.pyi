@@ -164,6 +164,8 @@ class _MetricChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MetricCh
     """It is the only one that all the compared runs have."""
     METRIC_CHOICE_FIRST_COMMON: _MetricChoice.ValueType  # 3
     """Several are common to all; this is the first in the order stated at `candidate_metrics`."""
+    METRIC_CHOICE_NONE: _MetricChoice.ValueType  # 4
+    """The request named none and no metric is common to all, so nothing is compared but hyperparameters."""
 
 class MetricChoice(_MetricChoice, metaclass=_MetricChoiceEnumTypeWrapper):
     """How the metric was chosen."""
@@ -176,6 +178,8 @@ METRIC_CHOICE_ONLY_COMMON: MetricChoice.ValueType  # 2
 """It is the only one that all the compared runs have."""
 METRIC_CHOICE_FIRST_COMMON: MetricChoice.ValueType  # 3
 """Several are common to all; this is the first in the order stated at `candidate_metrics`."""
+METRIC_CHOICE_NONE: MetricChoice.ValueType  # 4
+"""The request named none and no metric is common to all, so nothing is compared but hyperparameters."""
 Global___MetricChoice: _TypeAlias = MetricChoice  # noqa: Y015
 
 class _PairStatus:
@@ -196,6 +200,8 @@ class _PairStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PairStatus
     """One entry was selected by the very runs that would be tested."""
     PAIR_STATUS_OVERLAPPING_RUNS: _PairStatus.ValueType  # 5
     """Both entries contain the same run, so the sides are not independent."""
+    PAIR_STATUS_SEEDS_DIFFER: _PairStatus.ValueType  # 6
+    """A paired test was asked for and the entries' seeds do not match one to one."""
 
 class PairStatus(_PairStatus, metaclass=_PairStatusEnumTypeWrapper):
     """Whether a p-value could be computed, and if not, why."""
@@ -212,6 +218,8 @@ PAIR_STATUS_SELECTED_ON_SAME_DATA: PairStatus.ValueType  # 4
 """One entry was selected by the very runs that would be tested."""
 PAIR_STATUS_OVERLAPPING_RUNS: PairStatus.ValueType  # 5
 """Both entries contain the same run, so the sides are not independent."""
+PAIR_STATUS_SEEDS_DIFFER: PairStatus.ValueType  # 6
+"""A paired test was asked for and the entries' seeds do not match one to one."""
 Global___PairStatus: _TypeAlias = PairStatus  # noqa: Y015
 
 class _ExclusionReason:
@@ -759,7 +767,7 @@ Global___PairComparison: _TypeAlias = PairComparison  # noqa: Y015
 
 @_typing.final
 class BestConfiguration(_message.Message):
-    """Which entry or configuration has the best mean."""
+    """Which configuration has the best mean. One of which a run diverged is best only if every other has such runs too."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -793,15 +801,15 @@ class BestConfiguration(_message.Message):
     RUNNER_UP_ADJUSTED_P_VALUE_FIELD_NUMBER: _builtins.int
     TIED_FIELD_NUMBER: _builtins.int
     entry: _builtins.str
-    """The entry."""
+    """The entry to which its runs belong."""
     experiment_id: _builtins.str
     """The experiment."""
     configuration_id: _builtins.str
-    """The configuration; empty if runs of several stand for the entry."""
+    """The configuration."""
     runner_up: _builtins.str
-    """The entry with the second best mean; empty if there is none."""
+    """The configuration with the second best mean, as `EXPERIMENT_ID@CONFIGURATION_ID`; empty if there is none."""
     runner_up_adjusted_p_value: _builtins.float
-    """The adjusted p-value against the runner-up; absent if there is none."""
+    """The adjusted p-value against the runner-up; absent if they are not compared as entries, or that pair has none."""
     tied: _builtins.bool
     """The difference from the runner-up is not significant, or could not be tested: the data do not say which is the better."""
     @_builtins.property

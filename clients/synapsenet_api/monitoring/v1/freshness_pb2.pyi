@@ -67,33 +67,33 @@ Global___FreshnessState: _TypeAlias = FreshnessState  # noqa: Y015
 
 @_typing.final
 class AgeQuantiles(_message.Message):
-    """The ages of a group's entities."""
+    """How the ages of a group's entities are distributed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    P50_MS_FIELD_NUMBER: _builtins.int
-    P95_MS_FIELD_NUMBER: _builtins.int
-    P99_MS_FIELD_NUMBER: _builtins.int
-    MAX_MS_FIELD_NUMBER: _builtins.int
-    p50_ms: _builtins.float
+    P50_FIELD_NUMBER: _builtins.int
+    P95_FIELD_NUMBER: _builtins.int
+    P99_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    p50: _builtins.float
     """Half of the entities are at most this old, in milliseconds."""
-    p95_ms: _builtins.float
+    p95: _builtins.float
     """95 % of the entities are at most this old, in milliseconds."""
-    p99_ms: _builtins.float
+    p99: _builtins.float
     """99 % of the entities are at most this old, in milliseconds."""
-    max_ms: _builtins.float
+    max: _builtins.float
     """The oldest entity's age in milliseconds."""
     def __init__(
         self,
         *,
-        p50_ms: _builtins.float = ...,
-        p95_ms: _builtins.float = ...,
-        p99_ms: _builtins.float = ...,
-        max_ms: _builtins.float = ...,
+        p50: _builtins.float = ...,
+        p95: _builtins.float = ...,
+        p99: _builtins.float = ...,
+        max: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_ms", b"max_ms", "p50_ms", b"p50_ms", "p95_ms", b"p95_ms", "p99_ms", b"p99_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "p50", b"p50", "p95", b"p95", "p99", b"p99"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -101,7 +101,7 @@ Global___AgeQuantiles: _TypeAlias = AgeQuantiles  # noqa: Y015
 
 @_typing.final
 class GroupFreshness(_message.Message):
-    """How fresh one group is. Deleted entities count nowhere but in `deleted_entities`."""
+    """How fresh one group is. Deleted entities count nowhere but in `deleted`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -109,14 +109,14 @@ class GroupFreshness(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     NEWEST_EVENT_TIME_FIELD_NUMBER: _builtins.int
     OLDEST_EVENT_TIME_FIELD_NUMBER: _builtins.int
+    NEWEST_AGE_MS_FIELD_NUMBER: _builtins.int
     AGE_MS_FIELD_NUMBER: _builtins.int
-    EVENT_AGE_FIELD_NUMBER: _builtins.int
-    INGEST_AGE_FIELD_NUMBER: _builtins.int
-    INGEST_LAG_FIELD_NUMBER: _builtins.int
-    STALE_ENTITIES_FIELD_NUMBER: _builtins.int
+    INGEST_AGE_MS_FIELD_NUMBER: _builtins.int
+    INGEST_LAG_MS_FIELD_NUMBER: _builtins.int
+    STALE_COUNT_FIELD_NUMBER: _builtins.int
     STALE_FRACTION_FIELD_NUMBER: _builtins.int
-    TRACKED_ENTITIES_FIELD_NUMBER: _builtins.int
-    DELETED_ENTITIES_FIELD_NUMBER: _builtins.int
+    TRACKED_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     SLA_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
     TRACKER_LAG_MS_FIELD_NUMBER: _builtins.int
@@ -125,15 +125,15 @@ class GroupFreshness(_message.Message):
     """The group's name."""
     state: Global___FreshnessState.ValueType
     """The group's state by its SLA."""
-    age_ms: _builtins.float
+    newest_age_ms: _builtins.float
     """Time since the newest event in milliseconds; absent if never written."""
-    stale_entities: _builtins.int
+    stale_count: _builtins.int
     """Entities above the SLA's `error_after`."""
     stale_fraction: _builtins.float
     """Share of stale among tracked entities, 0 to 1; absent if there are none or no SLA."""
-    tracked_entities: _builtins.int
+    tracked: _builtins.int
     """Entities that were written and are not deleted."""
-    deleted_entities: _builtins.int
+    deleted: _builtins.int
     """Entities that were deleted."""
     tracker_lag_ms: _builtins.float
     """How far these figures may lag behind the newest acknowledged write, in milliseconds."""
@@ -146,15 +146,15 @@ class GroupFreshness(_message.Message):
         """Oldest event time of any entity; absent if never written."""
 
     @_builtins.property
-    def event_age(self) -> Global___AgeQuantiles:
+    def age_ms(self) -> Global___AgeQuantiles:
         """Event ages over the entities; absent if never written."""
 
     @_builtins.property
-    def ingest_age(self) -> Global___AgeQuantiles:
+    def ingest_age_ms(self) -> Global___AgeQuantiles:
         """Ingest ages over the entities: time since the platform last received a value; absent if never written."""
 
     @_builtins.property
-    def ingest_lag(self) -> Global___AgeQuantiles:
+    def ingest_lag_ms(self) -> Global___AgeQuantiles:
         """Ingest lags over the entities: from the event to its arrival; absent if never written."""
 
     @_builtins.property
@@ -176,29 +176,29 @@ class GroupFreshness(_message.Message):
         state: Global___FreshnessState.ValueType = ...,
         newest_event_time: _timestamp_pb2.Timestamp | None = ...,
         oldest_event_time: _timestamp_pb2.Timestamp | None = ...,
-        age_ms: _builtins.float | None = ...,
-        event_age: Global___AgeQuantiles | None = ...,
-        ingest_age: Global___AgeQuantiles | None = ...,
-        ingest_lag: Global___AgeQuantiles | None = ...,
-        stale_entities: _builtins.int = ...,
+        newest_age_ms: _builtins.float | None = ...,
+        age_ms: Global___AgeQuantiles | None = ...,
+        ingest_age_ms: Global___AgeQuantiles | None = ...,
+        ingest_lag_ms: Global___AgeQuantiles | None = ...,
+        stale_count: _builtins.int = ...,
         stale_fraction: _builtins.float | None = ...,
-        tracked_entities: _builtins.int = ...,
-        deleted_entities: _builtins.int = ...,
+        tracked: _builtins.int = ...,
+        deleted: _builtins.int = ...,
         sla: _freshness_sla_pb2.FreshnessSla | None = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
         tracker_lag_ms: _builtins.float = ...,
         stalest: _abc.Iterable[Global___EntityFreshness] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_ms", b"_age_ms", "_stale_fraction", b"_stale_fraction", "age_ms", b"age_ms", "as_of", b"as_of", "event_age", b"event_age", "ingest_age", b"ingest_age", "ingest_lag", b"ingest_lag", "newest_event_time", b"newest_event_time", "oldest_event_time", b"oldest_event_time", "sla", b"sla", "stale_fraction", b"stale_fraction"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_newest_age_ms", b"_newest_age_ms", "_stale_fraction", b"_stale_fraction", "age_ms", b"age_ms", "as_of", b"as_of", "ingest_age_ms", b"ingest_age_ms", "ingest_lag_ms", b"ingest_lag_ms", "newest_age_ms", b"newest_age_ms", "newest_event_time", b"newest_event_time", "oldest_event_time", b"oldest_event_time", "sla", b"sla", "stale_fraction", b"stale_fraction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_ms", b"_age_ms", "_stale_fraction", b"_stale_fraction", "age_ms", b"age_ms", "as_of", b"as_of", "deleted_entities", b"deleted_entities", "event_age", b"event_age", "group", b"group", "ingest_age", b"ingest_age", "ingest_lag", b"ingest_lag", "newest_event_time", b"newest_event_time", "oldest_event_time", b"oldest_event_time", "sla", b"sla", "stale_entities", b"stale_entities", "stale_fraction", b"stale_fraction", "stalest", b"stalest", "state", b"state", "tracked_entities", b"tracked_entities", "tracker_lag_ms", b"tracker_lag_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_newest_age_ms", b"_newest_age_ms", "_stale_fraction", b"_stale_fraction", "age_ms", b"age_ms", "as_of", b"as_of", "deleted", b"deleted", "group", b"group", "ingest_age_ms", b"ingest_age_ms", "ingest_lag_ms", b"ingest_lag_ms", "newest_age_ms", b"newest_age_ms", "newest_event_time", b"newest_event_time", "oldest_event_time", b"oldest_event_time", "sla", b"sla", "stale_count", b"stale_count", "stale_fraction", b"stale_fraction", "stalest", b"stalest", "state", b"state", "tracked", b"tracked", "tracker_lag_ms", b"tracker_lag_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__age_ms: _TypeAlias = _typing.Literal["age_ms"]  # noqa: Y015
-    _WhichOneofArgType__age_ms: _TypeAlias = _typing.Literal["_age_ms", b"_age_ms"]  # noqa: Y015
+    _WhichOneofReturnType__newest_age_ms: _TypeAlias = _typing.Literal["newest_age_ms"]  # noqa: Y015
+    _WhichOneofArgType__newest_age_ms: _TypeAlias = _typing.Literal["_newest_age_ms", b"_newest_age_ms"]  # noqa: Y015
     _WhichOneofReturnType__stale_fraction: _TypeAlias = _typing.Literal["stale_fraction"]  # noqa: Y015
     _WhichOneofArgType__stale_fraction: _TypeAlias = _typing.Literal["_stale_fraction", b"_stale_fraction"]  # noqa: Y015
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__age_ms) -> _WhichOneofReturnType__age_ms | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__newest_age_ms) -> _WhichOneofReturnType__newest_age_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stale_fraction) -> _WhichOneofReturnType__stale_fraction | None: ...
 

@@ -27,7 +27,7 @@ from synapsenet_api.training.v1 import job_pb2 as synapsenet_dot_training_dot_v1
 from synapsenet_api.training.v1 import parameter_stream_pb2 as synapsenet_dot_training_dot_v1_dot_parameter__stream__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5synapsenet/training/v1/training_control_service.proto\x12\x16synapsenet.training.v1\x1a\x1egoogle/protobuf/duration.proto\x1a synapsenet/training/v1/job.proto\x1a-synapsenet/training/v1/parameter_stream.proto\"E\n\x08Identity\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x05\x12\x0b\n\x03pid\x18\x04 \x01(\x05\"\xf8\x01\n\nAssignment\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.synapsenet.training.v1.JobSpec\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0e\n\x06listen\x18\x04 \x01(\t\x12,\n\tlease_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cstep_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmax_chunk_bytes\x18\x07 \x01(\x05\x12\x14\n\x0cserver_epoch\x18\x08 \x01(\x03\"X\n\x0bServerReady\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x37\n\x06schema\x18\x02 \x01(\x0b\x32\'.synapsenet.training.v1.ParameterSchema\"\x8b\x01\n\x0cMemberChange\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.synapsenet.training.v1.WorkerState\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\xbb\x01\n\nStepReport\x12\x10\n\x08versions\x18\x01 \x03(\x03\x12\x0e\n\x06losses\x18\x02 \x03(\x01\x12\x16\n\x0elearning_rates\x18\x03 \x03(\x01\x12\x10\n\x08times_us\x18\x04 \x03(\x03\x12\x10\n\x08rejected\x18\x05 \x01(\x03\x12=\n\tstaleness\x18\x06 \x01(\x0b\x32*.synapsenet.training.v1.StalenessHistogram\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x07 \x03(\x03\"D\n\x10ParametersUpload\x12\x14\n\x0coffset_bytes\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"D\n\x0eProcessFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tworker_id\x18\x03 \x01(\t\"\xfd\x02\n\x1c\x41ttachParameterServerRequest\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32 .synapsenet.training.v1.IdentityH\x00\x12\x34\n\x05ready\x18\x02 \x01(\x0b\x32#.synapsenet.training.v1.ServerReadyH\x00\x12\x36\n\x06member\x18\x03 \x01(\x0b\x32$.synapsenet.training.v1.MemberChangeH\x00\x12\x33\n\x05steps\x18\x04 \x01(\x0b\x32\".synapsenet.training.v1.StepReportH\x00\x12>\n\nparameters\x18\x05 \x01(\x0b\x32(.synapsenet.training.v1.ParametersUploadH\x00\x12\x39\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32&.synapsenet.training.v1.ProcessFailureH\x00\x42\t\n\x07message\"\x16\n\x04Stop\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x92\x01\n\x1d\x41ttachParameterServerResponse\x12\x38\n\nassignment\x18\x01 \x01(\x0b\x32\".synapsenet.training.v1.AssignmentH\x00\x12,\n\x04stop\x18\x02 \x01(\x0b\x32\x1c.synapsenet.training.v1.StopH\x00\x42\t\n\x07message\";\n\nDataLoaded\x12\x10\n\x08\x65xamples\x18\x01 \x01(\x03\x12\x1b\n\x13\x65valuation_examples\x18\x02 \x01(\x03\"`\n\nEvaluation\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0c\n\x04loss\x18\x02 \x01(\x01\x12\x10\n\x08\x61\x63\x63uracy\x18\x03 \x01(\x01\x12\x10\n\x08\x65xamples\x18\x04 \x01(\x03\x12\x0f\n\x07time_us\x18\x05 \x01(\x03\"\x1d\n\nWorkerDone\x12\x0f\n\x07version\x18\x01 \x01(\x03\"\xb5\x02\n\x13\x41ttachWorkerRequest\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32 .synapsenet.training.v1.IdentityH\x00\x12\x34\n\x06loaded\x18\x02 \x01(\x0b\x32\".synapsenet.training.v1.DataLoadedH\x00\x12\x38\n\nevaluation\x18\x03 \x01(\x0b\x32\".synapsenet.training.v1.EvaluationH\x00\x12\x32\n\x04\x64one\x18\x04 \x01(\x0b\x32\".synapsenet.training.v1.WorkerDoneH\x00\x12\x39\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32&.synapsenet.training.v1.ProcessFailureH\x00\x42\t\n\x07message\"F\n\x10ParameterServers\x12\x32\n\x06shards\x18\x01 \x03(\x0b\x32\".synapsenet.training.v1.ShardRange\"\xd0\x01\n\x14\x41ttachWorkerResponse\x12\x38\n\nassignment\x18\x01 \x01(\x0b\x32\".synapsenet.training.v1.AssignmentH\x00\x12\x45\n\x11parameter_servers\x18\x02 \x01(\x0b\x32(.synapsenet.training.v1.ParameterServersH\x00\x12,\n\x04stop\x18\x03 \x01(\x0b\x32\x1c.synapsenet.training.v1.StopH\x00\x42\t\n\x07message2\x92\x02\n\x16TrainingControlService\x12\x88\x01\n\x15\x41ttachParameterServer\x12\x34.synapsenet.training.v1.AttachParameterServerRequest\x1a\x35.synapsenet.training.v1.AttachParameterServerResponse(\x01\x30\x01\x12m\n\x0c\x41ttachWorker\x12+.synapsenet.training.v1.AttachWorkerRequest\x1a,.synapsenet.training.v1.AttachWorkerResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5synapsenet/training/v1/training_control_service.proto\x12\x16synapsenet.training.v1\x1a\x1egoogle/protobuf/duration.proto\x1a synapsenet/training/v1/job.proto\x1a-synapsenet/training/v1/parameter_stream.proto\"E\n\x08Identity\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x05\x12\x0b\n\x03pid\x18\x04 \x01(\x05\"\xf8\x02\n\nAssignment\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.synapsenet.training.v1.JobSpec\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0e\n\x06listen\x18\x04 \x01(\t\x12,\n\tlease_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cstep_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmax_chunk_bytes\x18\x07 \x01(\x05\x12\x14\n\x0cserver_epoch\x18\x08 \x01(\x03\x12\x15\n\rmodel_factory\x18\t \x01(\t\x12\x1b\n\x13max_parameter_bytes\x18\n \x01(\x03\x12\x16\n\x0emax_data_bytes\x18\x0b \x01(\x03\x12\x32\n\x0freport_interval\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x0bServerReady\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x37\n\x06schema\x18\x02 \x01(\x0b\x32\'.synapsenet.training.v1.ParameterSchema\"\x8b\x01\n\x0cMemberChange\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.synapsenet.training.v1.WorkerState\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\xbb\x01\n\nStepReport\x12\x10\n\x08versions\x18\x01 \x03(\x03\x12\x0e\n\x06losses\x18\x02 \x03(\x01\x12\x16\n\x0elearning_rates\x18\x03 \x03(\x01\x12\x10\n\x08times_us\x18\x04 \x03(\x03\x12\x10\n\x08rejected\x18\x05 \x01(\x03\x12=\n\tstaleness\x18\x06 \x01(\x0b\x32*.synapsenet.training.v1.StalenessHistogram\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x07 \x03(\x03\"D\n\x10ParametersUpload\x12\x14\n\x0coffset_bytes\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"D\n\x0eProcessFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tworker_id\x18\x03 \x01(\t\"\xfd\x02\n\x1c\x41ttachParameterServerRequest\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32 .synapsenet.training.v1.IdentityH\x00\x12\x34\n\x05ready\x18\x02 \x01(\x0b\x32#.synapsenet.training.v1.ServerReadyH\x00\x12\x36\n\x06member\x18\x03 \x01(\x0b\x32$.synapsenet.training.v1.MemberChangeH\x00\x12\x33\n\x05steps\x18\x04 \x01(\x0b\x32\".synapsenet.training.v1.StepReportH\x00\x12>\n\nparameters\x18\x05 \x01(\x0b\x32(.synapsenet.training.v1.ParametersUploadH\x00\x12\x39\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32&.synapsenet.training.v1.ProcessFailureH\x00\x42\t\n\x07message\"\x16\n\x04Stop\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x92\x01\n\x1d\x41ttachParameterServerResponse\x12\x38\n\nassignment\x18\x01 \x01(\x0b\x32\".synapsenet.training.v1.AssignmentH\x00\x12,\n\x04stop\x18\x02 \x01(\x0b\x32\x1c.synapsenet.training.v1.StopH\x00\x42\t\n\x07message\";\n\nDataLoaded\x12\x10\n\x08\x65xamples\x18\x01 \x01(\x03\x12\x1b\n\x13\x65valuation_examples\x18\x02 \x01(\x03\"`\n\nEvaluation\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0c\n\x04loss\x18\x02 \x01(\x01\x12\x10\n\x08\x61\x63\x63uracy\x18\x03 \x01(\x01\x12\x10\n\x08\x65xamples\x18\x04 \x01(\x03\x12\x0f\n\x07time_us\x18\x05 \x01(\x03\"\x1d\n\nWorkerDone\x12\x0f\n\x07version\x18\x01 \x01(\x03\"\xb5\x02\n\x13\x41ttachWorkerRequest\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32 .synapsenet.training.v1.IdentityH\x00\x12\x34\n\x06loaded\x18\x02 \x01(\x0b\x32\".synapsenet.training.v1.DataLoadedH\x00\x12\x38\n\nevaluation\x18\x03 \x01(\x0b\x32\".synapsenet.training.v1.EvaluationH\x00\x12\x32\n\x04\x64one\x18\x04 \x01(\x0b\x32\".synapsenet.training.v1.WorkerDoneH\x00\x12\x39\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32&.synapsenet.training.v1.ProcessFailureH\x00\x42\t\n\x07message\"F\n\x10ParameterServers\x12\x32\n\x06shards\x18\x01 \x03(\x0b\x32\".synapsenet.training.v1.ShardRange\"\xd0\x01\n\x14\x41ttachWorkerResponse\x12\x38\n\nassignment\x18\x01 \x01(\x0b\x32\".synapsenet.training.v1.AssignmentH\x00\x12\x45\n\x11parameter_servers\x18\x02 \x01(\x0b\x32(.synapsenet.training.v1.ParameterServersH\x00\x12,\n\x04stop\x18\x03 \x01(\x0b\x32\x1c.synapsenet.training.v1.StopH\x00\x42\t\n\x07message2\x92\x02\n\x16TrainingControlService\x12\x88\x01\n\x15\x41ttachParameterServer\x12\x34.synapsenet.training.v1.AttachParameterServerRequest\x1a\x35.synapsenet.training.v1.AttachParameterServerResponse(\x01\x30\x01\x12m\n\x0c\x41ttachWorker\x12+.synapsenet.training.v1.AttachWorkerRequest\x1a,.synapsenet.training.v1.AttachWorkerResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,35 +37,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITY']._serialized_start=194
   _globals['_IDENTITY']._serialized_end=263
   _globals['_ASSIGNMENT']._serialized_start=266
-  _globals['_ASSIGNMENT']._serialized_end=514
-  _globals['_SERVERREADY']._serialized_start=516
-  _globals['_SERVERREADY']._serialized_end=604
-  _globals['_MEMBERCHANGE']._serialized_start=607
-  _globals['_MEMBERCHANGE']._serialized_end=746
-  _globals['_STEPREPORT']._serialized_start=749
-  _globals['_STEPREPORT']._serialized_end=936
-  _globals['_PARAMETERSUPLOAD']._serialized_start=938
-  _globals['_PARAMETERSUPLOAD']._serialized_end=1006
-  _globals['_PROCESSFAILURE']._serialized_start=1008
-  _globals['_PROCESSFAILURE']._serialized_end=1076
-  _globals['_ATTACHPARAMETERSERVERREQUEST']._serialized_start=1079
-  _globals['_ATTACHPARAMETERSERVERREQUEST']._serialized_end=1460
-  _globals['_STOP']._serialized_start=1462
-  _globals['_STOP']._serialized_end=1484
-  _globals['_ATTACHPARAMETERSERVERRESPONSE']._serialized_start=1487
-  _globals['_ATTACHPARAMETERSERVERRESPONSE']._serialized_end=1633
-  _globals['_DATALOADED']._serialized_start=1635
-  _globals['_DATALOADED']._serialized_end=1694
-  _globals['_EVALUATION']._serialized_start=1696
-  _globals['_EVALUATION']._serialized_end=1792
-  _globals['_WORKERDONE']._serialized_start=1794
-  _globals['_WORKERDONE']._serialized_end=1823
-  _globals['_ATTACHWORKERREQUEST']._serialized_start=1826
-  _globals['_ATTACHWORKERREQUEST']._serialized_end=2135
-  _globals['_PARAMETERSERVERS']._serialized_start=2137
-  _globals['_PARAMETERSERVERS']._serialized_end=2207
-  _globals['_ATTACHWORKERRESPONSE']._serialized_start=2210
-  _globals['_ATTACHWORKERRESPONSE']._serialized_end=2418
-  _globals['_TRAININGCONTROLSERVICE']._serialized_start=2421
-  _globals['_TRAININGCONTROLSERVICE']._serialized_end=2695
+  _globals['_ASSIGNMENT']._serialized_end=642
+  _globals['_SERVERREADY']._serialized_start=644
+  _globals['_SERVERREADY']._serialized_end=732
+  _globals['_MEMBERCHANGE']._serialized_start=735
+  _globals['_MEMBERCHANGE']._serialized_end=874
+  _globals['_STEPREPORT']._serialized_start=877
+  _globals['_STEPREPORT']._serialized_end=1064
+  _globals['_PARAMETERSUPLOAD']._serialized_start=1066
+  _globals['_PARAMETERSUPLOAD']._serialized_end=1134
+  _globals['_PROCESSFAILURE']._serialized_start=1136
+  _globals['_PROCESSFAILURE']._serialized_end=1204
+  _globals['_ATTACHPARAMETERSERVERREQUEST']._serialized_start=1207
+  _globals['_ATTACHPARAMETERSERVERREQUEST']._serialized_end=1588
+  _globals['_STOP']._serialized_start=1590
+  _globals['_STOP']._serialized_end=1612
+  _globals['_ATTACHPARAMETERSERVERRESPONSE']._serialized_start=1615
+  _globals['_ATTACHPARAMETERSERVERRESPONSE']._serialized_end=1761
+  _globals['_DATALOADED']._serialized_start=1763
+  _globals['_DATALOADED']._serialized_end=1822
+  _globals['_EVALUATION']._serialized_start=1824
+  _globals['_EVALUATION']._serialized_end=1920
+  _globals['_WORKERDONE']._serialized_start=1922
+  _globals['_WORKERDONE']._serialized_end=1951
+  _globals['_ATTACHWORKERREQUEST']._serialized_start=1954
+  _globals['_ATTACHWORKERREQUEST']._serialized_end=2263
+  _globals['_PARAMETERSERVERS']._serialized_start=2265
+  _globals['_PARAMETERSERVERS']._serialized_end=2335
+  _globals['_ATTACHWORKERRESPONSE']._serialized_start=2338
+  _globals['_ATTACHWORKERRESPONSE']._serialized_end=2546
+  _globals['_TRAININGCONTROLSERVICE']._serialized_start=2549
+  _globals['_TRAININGCONTROLSERVICE']._serialized_end=2823
 # @@protoc_insertion_point(module_scope)

@@ -69,16 +69,26 @@ class Assignment(_message.Message):
     STEP_TIMEOUT_FIELD_NUMBER: _builtins.int
     MAX_CHUNK_BYTES_FIELD_NUMBER: _builtins.int
     SERVER_EPOCH_FIELD_NUMBER: _builtins.int
+    MODEL_FACTORY_FIELD_NUMBER: _builtins.int
+    MAX_PARAMETER_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_DATA_BYTES_FIELD_NUMBER: _builtins.int
+    REPORT_INTERVAL_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job."""
     token: _builtins.str
-    """What workers show to the parameter server."""
+    """What workers show to the parameter server; the same that every process of the job was given."""
     listen: _builtins.str
     """Where the parameter server shall listen, `unix:path` or `host:port`; port 0 lets it choose."""
     max_chunk_bytes: _builtins.int
     """The largest `data` of a chunk, in bytes."""
     server_epoch: _builtins.int
     """This life of the parameter server, from 1."""
+    model_factory: _builtins.str
+    """The code that the model's entry point stands for, `package.module:factory`, from the operator's allow-list."""
+    max_parameter_bytes: _builtins.int
+    """The largest parameters, in bytes."""
+    max_data_bytes: _builtins.int
+    """The largest data set, in bytes of its stream."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec:
         """What the job shall do."""
@@ -91,6 +101,10 @@ class Assignment(_message.Message):
     def step_timeout(self) -> _duration_pb2.Duration:
         """How long a step may wait for its workers."""
 
+    @_builtins.property
+    def report_interval(self) -> _duration_pb2.Duration:
+        """The least time between two reports of a parameter server."""
+
     def __init__(
         self,
         *,
@@ -102,10 +116,14 @@ class Assignment(_message.Message):
         step_timeout: _duration_pb2.Duration | None = ...,
         max_chunk_bytes: _builtins.int = ...,
         server_epoch: _builtins.int = ...,
+        model_factory: _builtins.str = ...,
+        max_parameter_bytes: _builtins.int = ...,
+        max_data_bytes: _builtins.int = ...,
+        report_interval: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_ttl", b"lease_ttl", "spec", b"spec", "step_timeout", b"step_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_ttl", b"lease_ttl", "report_interval", b"report_interval", "spec", b"spec", "step_timeout", b"step_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "lease_ttl", b"lease_ttl", "listen", b"listen", "max_chunk_bytes", b"max_chunk_bytes", "server_epoch", b"server_epoch", "spec", b"spec", "step_timeout", b"step_timeout", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "lease_ttl", b"lease_ttl", "listen", b"listen", "max_chunk_bytes", b"max_chunk_bytes", "max_data_bytes", b"max_data_bytes", "max_parameter_bytes", b"max_parameter_bytes", "model_factory", b"model_factory", "report_interval", b"report_interval", "server_epoch", b"server_epoch", "spec", b"spec", "step_timeout", b"step_timeout", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
