@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -85,29 +84,20 @@ class MembershipContract:
                 joined.check()
 
     async def test_a_watcher_sees_who_is_there_and_each_change(self, membership: Membership) -> None:
-        seen: list[list[str]] = []
+        seen: asyncio.Queue[list[str]] = asyncio.Queue()
 
         async def watch() -> None:
             async for present in membership.watch("features"):
-                seen.append(ids(present))
-                if len(seen) == 4:
-                    return
+                await seen.put([member.id for member in present])
 
-        async with membership.join(instance("a"), ttl=TTL):
-            watching = asyncio.create_task(watch())
-            await _until(lambda: len(seen) == 1)
-            async with membership.join(instance("b"), ttl=TTL):
-                await _until(lambda: len(seen) == 2)
-            await _until(lambda: len(seen) == 3)
-        await asyncio.wait_for(watching, DEADLINE)
-        assert seen == [["a"], ["a", "b"], ["a"], []]
+        watching = asyncio.create_task(watch())
+        async with asyncio.timeout(DEADLINE):
+            assert await seen.get() == []
+            async with membership.join(instance("a"), ttl=TTL):
+                assert await seen.get() == ["a"]
+                async with membership.join(instance("b"), ttl=TTL):
+                    assert await seen.get() == ["a", "b"]
+                assert await seen.get() == ["a"]
+            assert await seen.get() == []
+        watching.cancel()
 
-
-def ids(present: Sequence[Instance]) -> list[str]:
-    return [member.id for member in present]
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not holds():
-            await asyncio.sleep(0.005)
