@@ -20,9 +20,10 @@ setup: ## Create .venv from the lock file and install the servers that tests sta
 	@tools/setup.sh
 
 .PHONY: proto
-proto: setup ## Write what is generated: stubs from protos/, docs/errors.md from the source.
+proto: setup ## Write what is generated: stubs from protos/, docs/errors.md and docs/configuration.md from the source.
 	$(BIN)/python -m tools.gen_protos
 	$(BIN)/python -m tools.errors_page
+	$(BIN)/python -m tools.configuration_page
 
 .PHONY: check lint types imports house stubs contracts
 check: lint house stubs contracts imports types ## Judge the source by ruff, house rules, drift, buf, lint-imports, mypy; with -k all at once.
@@ -43,6 +44,7 @@ house: setup
 stubs: setup
 	$(BIN)/python -m tools.gen_protos --check
 	$(BIN)/python -m tools.errors_page --check
+	$(BIN)/python -m tools.configuration_page --check
 
 contracts: stubs
 	$(BIN)/buf lint
