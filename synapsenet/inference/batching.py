@@ -94,6 +94,8 @@ class Batcher:
         queued_rows: rows that wait.
         queued_bytes: bytes of inputs that wait.
         running: batches that run.
+        target: rows that a batch should have.
+        linger: seconds that a request waits for others at most.
     """
 
     def __init__(self, *, executable: Executable, executor: Executor, policy: BatchingPolicy, clock: Clock) -> None:
@@ -101,8 +103,8 @@ class Batcher:
         self._executor = executor
         self._policy = policy
         self._clock = clock
-        self._linger = policy.max_linger.total_seconds()
-        self._most = policy.max_batch_size if executable.signature.batches else 1
+        self.linger = policy.max_linger.total_seconds()
+        self.target = policy.max_batch_size if executable.signature.batches else 1
         self._lines: dict[tuple[tuple[int, ...], ...], _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
@@ -163,7 +165,7 @@ class Batcher:
             self._expire()
         self._dispatch()
         if not future.done() and request in line.requests:
-            self._arm(min(expires, now + self._linger))
+            self._arm(min(expires, now + self.linger))
         return request
 
     def _admit(self, inputs: Inputs) -> None:
@@ -182,7 +184,7 @@ class Batcher:
     def _until_room(self) -> float:
         """Seconds that the batches now waiting should take; a guess from the mean batch so far."""
         mean = self.totals.compute_s / self.totals.batches if self.totals.batches else 0.0
-        ahead = self.queued_rows / self._most / self._policy.max_running_batches
+        ahead = self.queued_rows / self.target / self._policy.max_running_batches
         return max(_SOONEST_RETRY_S, ahead * mean)
 
     def _withdraw(self, request: _Waiting) -> None:
@@ -204,7 +206,7 @@ class Batcher:
             due = [line for line in self._lines.values() if self._due(line) <= now]
             if not due:
                 return
-            batch = min(due, key=lambda line: line.head().arrived).take(self._most)
+            batch = min(due, key=lambda line: line.head().arrived).take(self.target)
             for request in batch:
                 self._withdraw(request)
             self.running += 1
@@ -214,8 +216,8 @@ class Batcher:
 
     def _due(self, line: _Line) -> float:
         """When the line's next batch should leave."""
-        full = line.rows >= self._most or self._draining
-        return line.head().arrived + (0.0 if full else self._linger)
+        full = line.rows >= self.target or self._draining
+        return line.head().arrived + (0.0 if full else self.linger)
 
     async def _run(self, batch: list[_Waiting]) -> None:
         try:
@@ -245,7 +247,7 @@ class Batcher:
                     await self._compute([request])
             return
         if parts is None:  # its outputs have other rows than its inputs: this model only answers single requests
-            self._most = 1
+            self.target = 1
             for request in batch:
                 await self._compute([request])
             return

@@ -14,6 +14,7 @@ from typing import Any
 
 from synapsenet.clock import Clock
 from synapsenet.errors import Aborted, AlreadyExists, FailedPrecondition, Internal, NotFound, SynapseError
+from synapsenet.inference.availability import refuse_what_is_to_come
 from synapsenet.inference.loading import Loader
 from synapsenet.inference.model import (
     BatchingPolicy,
@@ -29,19 +30,9 @@ from synapsenet.inference.model import (
 from synapsenet.inference.options import InferenceOptions
 from synapsenet.inference.ports import InferenceWork, RegisteredVersion, Registry
 from synapsenet.inference.residents import Residents
+from synapsenet.inference.wish import DeploymentWish, DeterminismMode
 from synapsenet.platform.records import decode, encode
 from synapsenet.platform.work import ANONYMOUS, Request, WorkFactory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentWish:
-    """What somebody wants to be deployed, and how; `model` is an id or a name."""
-
-    model: str
-    version: int
-    batching: BatchingPolicy
-    relaxed: bool
-    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +72,8 @@ class Deployer:
         """Load a version and let it serve.
 
         Raises:
+            NotYetAvailable: an option of the wish is not in this release.
+            InvalidArgument: BATCHING_INVALID.
             NotFound: the registry knows no such version.
             AlreadyExists: ALREADY_DEPLOYED; REQUEST_ID_REUSED.
             Aborted: DEPLOYMENT_UNDER_WAY.
@@ -88,6 +81,8 @@ class Deployer:
             ResourceExhausted: MODELS_FULL.
             DataLoss, DeadlineExceeded, InvalidArgument, Unavailable: as `Loader.load`; the version is as it was before.
         """
+        refuse_what_is_to_come(wish)
+        batching = wish.batching.filled(self._options.batching)
         if (earlier := await self._earlier(request)) is not None:
             return earlier
         registered = await self._registry.find(wish.model, wish.version)
@@ -108,7 +103,7 @@ class Deployer:
                 remedy="upload one to the registry first",
             )
         self._residents.require_room(registered.artifact_size)
-        deployment = self._intended(wish, registered)
+        deployment = self._intended(wish, batching, registered)
         self._residents.note(deployment)
         return await self._begin(deployment.key, request, self._deploy(deployment, request))
 
@@ -192,7 +187,7 @@ class Deployer:
         task.add_done_callback(ended)
         return await asyncio.shield(task)
 
-    def _intended(self, wish: DeploymentWish, registered: RegisteredVersion) -> Deployment:
+    def _intended(self, wish: DeploymentWish, batching: BatchingPolicy, registered: RegisteredVersion) -> Deployment:
         return Deployment(
             key=registered.key,
             model_name=registered.model_name,
@@ -200,8 +195,8 @@ class Deployer:
             artifact_sha256=registered.artifact_sha256,
             artifact_size=registered.artifact_size,
             artifact_format=registered.artifact_format,
-            batching=wish.batching,
-            relaxed=wish.relaxed,
+            batching=batching,
+            relaxed=wish.determinism is DeterminismMode.RELAXED,
             pinned=wish.pinned,
             order=self._residents.next_order(),
             deployed_at=self._clock.now(),
@@ -268,8 +263,7 @@ class Deployer:
         return [
             deployment
             for deployment, resident in self._residents
-            if deployment.key not in self._under_way
-            and (deployment.state is not DeploymentState.SERVING or resident is None)
+            if deployment.key not in self._under_way and (deployment.state is not DeploymentState.SERVING or resident is None)
         ]
 
     async def _settle(self, deployment: Deployment) -> None:

@@ -85,9 +85,7 @@ class Loader:
                 return await self._read(deployment.artifact_sha256)
             except DataLoss:
                 await self._artifacts.delete(deployment.artifact_sha256)
-        stored = await self._artifacts.write(
-            self._registry.download(deployment.key), limit=self._options.max_artifact_bytes
-        )
+        stored = await self._artifacts.write(self._registry.download(deployment.key), limit=self._options.max_artifact_bytes)
         if stored.sha256 != deployment.artifact_sha256:
             await self._artifacts.delete(stored.sha256)
             raise DataLoss(

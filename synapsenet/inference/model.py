@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from synapsenet.errors import InvalidArgument
+
 
 class DataType(Enum):
     """The type of a tensor's elements; the value is its name in messages for people."""
@@ -81,6 +83,24 @@ class BatchingPolicy:
     max_queued_bytes: int = 256 << 20
     max_running_batches: int = 2
 
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument BATCHING_INVALID for what no batcher can work with."""
+        _within("max_batch_size", self.max_batch_size, 1, 65_536)
+        _within("max_linger", self.max_linger.total_seconds(), 0, 10, " s")
+        _within("max_queued_rows", self.max_queued_rows, 1, 1 << 24)
+        _within("max_queued_bytes", self.max_queued_bytes, 1, 1 << 40)
+        _within("max_running_batches", self.max_running_batches, 1, 64)
+
+
+def _within(name: str, value: float, least: int, most: int, unit: str = "") -> None:
+    if not least <= value <= most:
+        raise InvalidArgument(
+            "BATCHING_INVALID",
+            f"batching.{name} is {value:g}{unit}",
+            field=f"batching.{name}",
+            remedy=f"give {least} to {most:,}{unit}",
+        )
+
 
 class DeploymentState(Enum):
     """How far a deployment has come."""
@@ -111,6 +131,7 @@ class Deployment:
 
     Attributes:
         artifact_size: bytes.
+        relaxed: its deployer asked for no promise about the bits of outputs.
         order: grows with every deployment; requests that name no version go to the serving one with the highest.
     """
 

@@ -16,6 +16,7 @@ class InferenceOptions:
         max_loaded_models: model versions in memory; one more is refused.
         max_loaded_bytes: bytes of artifacts in memory; more are refused.
         max_artifact_bytes: largest artifact that is fetched.
+        registry_timeout_s: seconds that a call to the registry or to models may take.
         fetch_timeout_s: seconds that fetching an artifact may take.
         load_timeout_s: seconds that loading a model may take.
         drain_timeout_s: seconds that requests of an undeployed model have to finish.
@@ -31,6 +32,7 @@ class InferenceOptions:
     max_loaded_models: int = 64
     max_loaded_bytes: int = 4 << 30
     max_artifact_bytes: int = 2 << 30
+    registry_timeout_s: float = 10.0
     fetch_timeout_s: float = 300.0
     load_timeout_s: float = 120.0
     drain_timeout_s: float = 30.0

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from synapsenet.clock import Clock
-from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, SynapseError
+from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, SynapseError, Unavailable
+from synapsenet.inference.availability import refuse_priority
 from synapsenet.inference.batching import Answer
 from synapsenet.inference.deploying import Deployer
 from synapsenet.inference.model import Deployment, DeploymentState, VersionKey
@@ -126,18 +127,35 @@ class Inference:
         """Every deployment of an earlier run was loaded, or failed to be."""
         return self._deployer.restored
 
+    def require_ready(self) -> None:
+        """Pass if `ready`.
+
+        Raises:
+            Unavailable: MODELS_LOADING.
+        """
+        if not self.ready:
+            raise Unavailable("MODELS_LOADING", "deployed models are being loaded", remedy="retry", retry_after=1.0)
+
     async def predict(
-        self, selector: Selector, tensors: Sequence[Tensor], output_names: Sequence[str], *, timeout: float | None
+        self,
+        selector: Selector,
+        tensors: Sequence[Tensor],
+        output_names: Sequence[str] = (),
+        *,
+        timeout: float | None = None,
+        priority: int = 0,
     ) -> Prediction:
         """What the model gives for `tensors`, which are checked against it before they wait; `timeout` in seconds.
 
         Raises:
+            NotYetAvailable: a priority is given.
             NotFound: there is no such model, version or alias.
             FailedPrecondition: MODEL_NOT_DEPLOYED.
             Unavailable: MODEL_LOADING or MODEL_RELOAD_FAILED.
             InvalidArgument: as `check_inputs` and `check_outputs`; MODEL_FAILED.
             ResourceExhausted, DeadlineExceeded: as `Batcher.answer`.
         """
+        refuse_priority(priority, field="priority")
         deployment, resident = await self.choose(selector)
         inputs = check_inputs(resident.signature, tensors, max_rows=self._options.max_request_rows)
         places = check_outputs(resident.signature, output_names)
@@ -146,7 +164,13 @@ class Inference:
         return _prediction(deployment, resident, answer, places)
 
     async def open_stream(
-        self, selector: Selector, output_names: Sequence[str], *, wanted_credits: int, ordered: bool
+        self,
+        selector: Selector,
+        output_names: Sequence[str] = (),
+        *,
+        wanted_credits: int = 0,
+        ordered: bool = False,
+        priority: int = 0,
     ) -> PredictionStream:
         """A stream to the version that `selector` means now.
 
@@ -154,6 +178,7 @@ class Inference:
             NotFound, FailedPrecondition, Unavailable: as `predict`.
             InvalidArgument: OUTPUT_UNKNOWN, or CREDITS_NEGATIVE.
         """
+        refuse_priority(priority, field="start.priority")
         if wanted_credits < 0:
             raise InvalidArgument("CREDITS_NEGATIVE", field="start.wanted_credits", remedy="give 0 for the server's choice")
         deployment, resident = await self.choose(selector)
@@ -205,6 +230,18 @@ class Inference:
         ]
         return bool(serving) and max(serving, key=lambda other: other.order).key == deployment.key
 
+    async def model_ready(self, selector: Selector) -> bool:
+        """Whether what `selector` means would be predicted from now.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+        try:
+            await self.choose(selector)
+        except (FailedPrecondition, Unavailable):
+            return False
+        return True
+
     async def deployments(self, page: PageRequest, *, model_id: str = "") -> Page[Deployment]:
         """A page of deployments, ordered by model id and version."""
         return await self._work.read(lambda tx: tx.deployments.page(page, model_id=model_id))
@@ -227,9 +264,9 @@ class Inference:
         """The deployed versions of the model with that id or name."""
         return [one.key for one, _ in self._residents if model in (one.key.model_id, one.model_name)]
 
-    def standing(self) -> list[Deployment]:
-        """Every deployment, ordered by model id and version."""
-        return [deployment for deployment, _ in self._residents]
+    def standing(self, *, serving_only: bool) -> list[Deployment]:
+        """The deployments, ordered by model id and version."""
+        return [one for one, _ in self._residents if one.state is DeploymentState.SERVING or not serving_only]
 
     async def _require_known(self, model: str, version: int | None) -> None:
         if version is None:

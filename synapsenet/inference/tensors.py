@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ def check_inputs(signature: Signature, tensors: Sequence[Tensor], *, max_rows: i
 
     Raises:
         InvalidArgument: TENSOR_UNKNOWN, TENSOR_TWICE, TENSOR_MISSING, TENSOR_TYPE, TENSOR_SHAPE, TENSOR_CONTENTS,
-            TENSOR_ROWS or REQUEST_TOO_LARGE, naming the tensor and what was expected of it.
+            TENSOR_ROWS or REQUEST_ROWS, naming the tensor and what was expected of it.
     """
     named = _by_name(signature, tensors, field)
     arrays = tuple(_array(spec, *named[spec.name], field) for spec in signature.inputs)
@@ -106,6 +106,30 @@ def check_outputs(signature: Signature, names: Sequence[str], *, field: str = "o
                 remedy=f"name some of: {', '.join(places)}",
             )
     return tuple(places[name] for name in names) or tuple(places.values())
+
+
+def packed_strings(texts: Iterable[bytes]) -> bytes:
+    """The contents of a STRING tensor with these elements."""
+    return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+
+
+def unpacked_strings(data: bytes) -> list[bytes]:
+    """The elements of a STRING tensor with these contents.
+
+    Raises:
+        ValueError: they are cut short.
+    """
+    texts: list[bytes] = []
+    place = 0
+    while place < len(data):
+        if len(data) - place < _LENGTH.size:
+            raise ValueError("a length is cut short")
+        (length,) = _LENGTH.unpack_from(data, place)
+        place += _LENGTH.size + length
+        if place > len(data):
+            raise ValueError("a string is cut short")
+        texts.append(data[place - length : place])
+    return texts
 
 
 def travelling(spec: TensorSpec, array: Array) -> Tensor:
@@ -191,26 +215,18 @@ def _rows(signature: Signature, arrays: Sequence[Array], max_rows: int, field: s
             )
     if not 1 <= rows <= max_rows:
         raise InvalidArgument(
-            "REQUEST_TOO_LARGE" if rows else "REQUEST_EMPTY",
-            f"the request has {rows} rows",
-            field=field,
-            remedy=f"send 1 to {max_rows} rows",
+            "REQUEST_ROWS", f"the request has {rows} rows", field=field, remedy=f"send 1 to {max_rows} rows at a time"
         )
     return rows
 
 
 def _strings(tensor: Tensor, field: str) -> Array:
     """The elements of a STRING tensor: byte strings of their own lengths, exactly as many as the shape says."""
-    texts: list[str] = []
-    place = 0
     try:
-        while place < len(tensor.data):
-            (length,) = _LENGTH.unpack_from(tensor.data, place)
-            place += _LENGTH.size + length
-            texts.append(tensor.data[place - length : place].decode())
-    except (struct.error, UnicodeDecodeError) as error:
+        texts = [text.decode() for text in unpacked_strings(tensor.data)]
+    except ValueError as error:
         raise _bad_strings(tensor, "is cut short or no UTF-8", field) from error
-    if place != len(tensor.data) or len(texts) != math.prod(tensor.shape):
+    if len(texts) != math.prod(tensor.shape):
         raise _bad_strings(tensor, f"has {len(texts)} strings", field)
     return np.array(texts, dtype=object).reshape(tensor.shape)
 
@@ -226,8 +242,7 @@ def _bad_strings(tensor: Tensor, fault: str, field: str) -> InvalidArgument:
 
 def _raw(data_type: DataType, array: Array) -> bytes:
     if data_type is DataType.STRING:
-        texts = [str(text).encode() for text in array.ravel()]
-        return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+        return packed_strings(str(text).encode() for text in array.ravel())
     return np.ascontiguousarray(array, dtype=_LITTLE_ENDIAN[data_type]).tobytes()
 
 

@@ -1,0 +1,38 @@
+"""What the inference contracts promise and this release does not do yet."""
+
+from __future__ import annotations
+
+from synapsenet.inference.availability import FUTURE_OPTIONS, PRIORITY_BRINGS
+from synapsenet_servers.not_yet_available.row import Row
+
+_SERVICE = "/synapsenet.inference.v1.InferenceService"
+_CONTROL = "/synapsenet.inference.v1.InferenceControlService"
+_OPEN = "/inference.GRPCInferenceService"
+_REST = "/synapsenet.inference.v1.OpenInferenceRestService"
+
+_BINARY = "Tensors as bytes behind the JSON of an HTTP request."
+_CONFIG = "The configuration that a model runs with, in the public protocol's terms."
+_STATISTICS = "Counts and times of a model's requests and batches, in the public protocol's terms."
+_LOAD = "Deploying a model by the public protocol."
+_UNLOAD = "Undeploying a model by the public protocol."
+
+ROWS: tuple[Row, ...] = (
+    Row(method=f"{_CONTROL}/LoadModel", brings="Loading a version on a replica for a lifecycle operation."),
+    Row(method=f"{_CONTROL}/WarmModel", brings="Warming a loaded version up and probing the bits of its outputs."),
+    Row(method=f"{_CONTROL}/RouteTraffic", brings="Sharing a model's requests among its versions."),
+    Row(method=f"{_CONTROL}/UnloadModel", brings="Draining and unloading a version for a lifecycle operation."),
+    Row(method=f"{_OPEN}/ModelStreamInfer", brings="Streams of predictions by the public protocol."),
+    Row(method=f"{_OPEN}/ModelConfig", brings=_CONFIG),
+    Row(method=f"{_OPEN}/ModelStatistics", brings=_STATISTICS),
+    Row(method=f"{_OPEN}/RepositoryModelLoad", brings=_LOAD),
+    Row(method=f"{_OPEN}/RepositoryModelUnload", brings=_UNLOAD),
+    Row(method=f"{_REST}/GetModelConfig", brings=_CONFIG),
+    Row(method=f"{_REST}/GetModelStatistics", brings=_STATISTICS),
+    Row(method=f"{_REST}/LoadRepositoryModel", brings=_LOAD),
+    Row(method=f"{_REST}/UnloadRepositoryModel", brings=_UNLOAD),
+    Row(method=f"{_REST}/InferModel", option="inference-header-content-length", brings=_BINARY),
+    Row(method=f"{_REST}/InferModel", option="inputs.parameters.binary_data_size", brings=_BINARY),
+    Row(method=f"{_SERVICE}/Predict", option="priority", brings=PRIORITY_BRINGS),
+    Row(method=f"{_SERVICE}/PredictStream", option="start.priority", brings=PRIORITY_BRINGS),
+    *(Row(method=f"{_SERVICE}/DeployModel", option=future.option, brings=future.brings) for future in FUTURE_OPTIONS),
+)

@@ -1,0 +1,201 @@
+"""Deployments and loaded models on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synapsenet.errors import InvalidArgument
+from synapsenet.inference.model import (
+    BatchingPolicy,
+    Condition,
+    Deployment,
+    DeploymentFailed,
+    DeploymentRestored,
+    DeploymentState,
+    ModelDeployed,
+    ModelUndeployed,
+)
+from synapsenet.inference.residents import Resident
+from synapsenet.inference.wish import BatchingMode, BatchingWish, DeploymentWish, DeterminismMode
+from synapsenet.platform.events import Event
+from synapsenet.platform.records import decode
+from synapsenet_api.inference.v1 import deployment_pb2 as pb
+from synapsenet_api.inference.v1 import inference_service_pb2 as service_pb
+from synapsenet_api.inference.v1 import loaded_model_pb2 as loaded_pb
+from synapsenet_servers.translate.tensors import to_spec
+from synapsenet_servers.translate.times import from_duration, to_duration, to_timestamp
+
+_STATES = {
+    DeploymentState.LOADING: pb.DEPLOYMENT_STATE_LOADING,
+    DeploymentState.SERVING: pb.DEPLOYMENT_STATE_SERVING,
+    DeploymentState.FAILED: pb.DEPLOYMENT_STATE_FAILED,
+    DeploymentState.DRAINING: pb.DEPLOYMENT_STATE_DRAINING,
+}
+_RESIDENCIES = {
+    DeploymentState.LOADING: loaded_pb.RESIDENCY_STATE_LOADING,
+    DeploymentState.SERVING: loaded_pb.RESIDENCY_STATE_LOADING,  # recalled, and not in memory yet
+    DeploymentState.FAILED: loaded_pb.RESIDENCY_STATE_FAILED,
+    DeploymentState.DRAINING: loaded_pb.RESIDENCY_STATE_DRAINING,
+}
+_BATCHING_MODES = {
+    pb.BATCHING_MODE_UNSPECIFIED: None,
+    pb.BATCHING_MODE_FIXED: BatchingMode.FIXED,
+    pb.BATCHING_MODE_ADAPTIVE: BatchingMode.ADAPTIVE,
+}
+_DETERMINISM_MODES = {
+    pb.DETERMINISM_MODE_UNSPECIFIED: None,
+    pb.DETERMINISM_MODE_NATIVE: DeterminismMode.NATIVE,
+    pb.DETERMINISM_MODE_PADDED: DeterminismMode.PADDED,
+    pb.DETERMINISM_MODE_ROW: DeterminismMode.ROW,
+    pb.DETERMINISM_MODE_RELAXED: DeterminismMode.RELAXED,
+}
+_EVENTS: dict[str, Any] = {
+    kind.__name__: kind for kind in (ModelDeployed, ModelUndeployed, DeploymentFailed, DeploymentRestored)
+}
+
+
+def deployment_wish(request: service_pb.DeployModelRequest) -> DeploymentWish:
+    """What the caller wants deployed.
+
+    Raises:
+        InvalidArgument: VERSION_INVALID, ENUM_UNKNOWN or DURATION_INVALID.
+    """
+    return DeploymentWish(
+        model=request.model_id,
+        version=version_number(request.version, field="version"),
+        batching=_batching_wish(request.batching),
+        determinism=_known(_DETERMINISM_MODES, request.determinism, "determinism"),
+        pinned=request.pinned,
+    )
+
+
+def version_number(number: int, *, field: str) -> int:
+    """`number`, if a version can have it.
+
+    Raises:
+        InvalidArgument: VERSION_INVALID.
+    """
+    if number < 1:
+        raise InvalidArgument("VERSION_INVALID", field=field, remedy="versions count from 1")
+    return number
+
+
+def to_deployment(deployment: Deployment, *, routed: bool) -> pb.Deployment:
+    """A deployment; `routed` if requests that name no version go to it."""
+    return pb.Deployment(
+        model_id=deployment.key.model_id,
+        model_name=deployment.model_name,
+        version=deployment.key.version,
+        state=_STATES[deployment.state],
+        condition=_condition(deployment.condition),
+        artifact_sha256=deployment.artifact_sha256,
+        artifact_size=deployment.artifact_size,
+        artifact_format=deployment.artifact_format,
+        batching=_batching(deployment.batching),
+        determinism=pb.DETERMINISM_MODE_RELAXED if deployment.relaxed else pb.DETERMINISM_MODE_UNSPECIFIED,
+        traffic_weight=1.0 if routed else 0.0,
+        pinned=deployment.pinned,
+        deployed_at=to_timestamp(deployment.deployed_at),
+    )
+
+
+def to_event(event: Event) -> pb.DeploymentEvent:
+    """One change of a deployment; who gets traffic is not part of it."""
+    record = decode(_EVENTS[event.type], event.payload)
+    return pb.DeploymentEvent(
+        position=event.position,
+        sequence=event.sequence,
+        type=event.type,
+        occurred_at=to_timestamp(event.occurred_at),
+        deployment=to_deployment(record.deployment, routed=False),
+    )
+
+
+def to_loaded_model(deployment: Deployment, resident: Resident | None) -> loaded_pb.LoadedModel:
+    """A deployment as it stands in memory."""
+    model = loaded_pb.LoadedModel(
+        model_id=deployment.key.model_id,
+        model_name=deployment.model_name,
+        version=deployment.key.version,
+        state=_RESIDENCIES[deployment.state],
+        condition=_condition(deployment.condition),
+        artifact_sha256=deployment.artifact_sha256,
+        pinned=deployment.pinned,
+        batching=_batching(deployment.batching),
+    )
+    if resident is not None:
+        _describe(model, deployment, resident)
+    return model
+
+
+def _describe(model: loaded_pb.LoadedModel, deployment: Deployment, resident: Resident) -> None:
+    """Fill in what only a model in memory has."""
+    batcher, totals = resident.batcher, resident.batcher.totals
+    if deployment.state is DeploymentState.SERVING:
+        model.state = loaded_pb.RESIDENCY_STATE_READY
+    model.runtime = resident.executable.runtime
+    model.resident_bytes = deployment.artifact_size
+    model.load_ms = 1e3 * resident.load_s
+    model.loaded_at.CopyFrom(to_timestamp(resident.loaded_at))
+    if resident.last_used_at is not None:
+        model.last_used_at.CopyFrom(to_timestamp(resident.last_used_at))
+    model.leases = resident.leases
+    model.inputs.extend(to_spec(spec) for spec in resident.signature.inputs)
+    model.outputs.extend(to_spec(spec) for spec in resident.signature.outputs)
+    model.batcher.CopyFrom(
+        loaded_pb.BatcherStatus(
+            queued_rows=batcher.queued_rows,
+            queued_bytes=batcher.queued_bytes,
+            running_batches=batcher.running,
+            target_batch_size=batcher.target,
+            linger_ms=1e3 * batcher.linger,
+        )
+    )
+    model.totals.CopyFrom(
+        loaded_pb.ServingTotals(
+            succeeded=totals.succeeded,
+            failed=totals.failed,
+            rejected=totals.rejected,
+            expired=totals.expired,
+            cancelled=totals.cancelled,
+            rows=totals.rows,
+            batches=totals.batches,
+            queue_ms=1e3 * totals.queue_s,
+            compute_ms=1e3 * totals.compute_s,
+        )
+    )
+
+
+def _batching_wish(message: pb.BatchingPolicy) -> BatchingWish:
+    return BatchingWish(
+        mode=_known(_BATCHING_MODES, message.mode, "batching.mode"),
+        slo=from_duration(message.slo, field="batching.slo") if message.HasField("slo") else None,
+        max_batch_size=message.max_batch_size if message.HasField("max_batch_size") else None,
+        max_linger=from_duration(message.max_linger, field="batching.max_linger") if message.HasField("max_linger") else None,
+        max_queued_rows=message.max_queued_rows if message.HasField("max_queued_rows") else None,
+        max_queued_bytes=message.max_queued_bytes if message.HasField("max_queued_bytes") else None,
+        max_running_batches=message.max_running_batches if message.HasField("max_running_batches") else None,
+    )
+
+
+def _batching(policy: BatchingPolicy) -> pb.BatchingPolicy:
+    return pb.BatchingPolicy(
+        mode=pb.BATCHING_MODE_FIXED,
+        max_batch_size=policy.max_batch_size,
+        max_linger=to_duration(policy.max_linger),
+        max_queued_rows=policy.max_queued_rows,
+        max_queued_bytes=policy.max_queued_bytes,
+        max_running_batches=policy.max_running_batches,
+    )
+
+
+def _condition(condition: Condition | None) -> pb.DeploymentCondition | None:
+    if condition is None:
+        return None
+    return pb.DeploymentCondition(reason=condition.reason, message=condition.message, since=to_timestamp(condition.since))
+
+
+def _known(values: Any, wire: int, field: str) -> Any:
+    if wire not in values:
+        raise InvalidArgument("ENUM_UNKNOWN", field=field, remedy="use a value of the contract")
+    return values[wire]

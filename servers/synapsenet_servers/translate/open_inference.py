@@ -1,0 +1,152 @@
+"""The Open Inference Protocol over gRPC: its names of types, its typed and raw contents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from synapsenet.errors import InvalidArgument
+from synapsenet.inference.model import DataType, Deployment, DeploymentState, TensorSpec, VersionKey
+from synapsenet.inference.service import Prediction, Selector
+from synapsenet.inference.tensors import Tensor, numpy_type, packed_strings, unpacked_strings
+from synapsenet_api.open_inference import grpc_service_pb2 as pb
+
+NAMES: Mapping[DataType, str] = {
+    DataType.BOOL: "BOOL",
+    DataType.INT8: "INT8",
+    DataType.INT16: "INT16",
+    DataType.INT32: "INT32",
+    DataType.INT64: "INT64",
+    DataType.UINT8: "UINT8",
+    DataType.UINT16: "UINT16",
+    DataType.UINT32: "UINT32",
+    DataType.UINT64: "UINT64",
+    DataType.FLOAT16: "FP16",
+    DataType.FLOAT32: "FP32",
+    DataType.FLOAT64: "FP64",
+    DataType.BFLOAT16: "BF16",
+    DataType.STRING: "BYTES",
+}
+TYPES: Mapping[str, DataType] = {name: data_type for data_type, name in NAMES.items()}
+PLATFORM = "onnx_onnxv1"
+SERVER = "synapsenet"
+
+_CONTENTS: Mapping[DataType, str] = {
+    DataType.BOOL: "bool_contents",
+    DataType.INT8: "int_contents",
+    DataType.INT16: "int_contents",
+    DataType.INT32: "int_contents",
+    DataType.INT64: "int64_contents",
+    DataType.UINT8: "uint_contents",
+    DataType.UINT16: "uint_contents",
+    DataType.UINT32: "uint_contents",
+    DataType.UINT64: "uint64_contents",
+    DataType.FLOAT32: "fp32_contents",
+    DataType.FLOAT64: "fp64_contents",
+    DataType.STRING: "bytes_contents",
+}
+_INDEX_STATES = {
+    DeploymentState.LOADING: "LOADING",
+    DeploymentState.SERVING: "READY",
+    DeploymentState.FAILED: "UNAVAILABLE",
+    DeploymentState.DRAINING: "UNLOADING",
+}
+
+
+def selector(name: str, version: str) -> Selector:
+    """Which model version is meant; an empty version leaves the choice to the platform.
+
+    Raises:
+        InvalidArgument: VERSION_INVALID.
+    """
+    if not version:
+        return Selector(model=name)
+    if not (version.isascii() and version.isdecimal() and len(version) < 10 and int(version) >= 1):
+        raise InvalidArgument("VERSION_INVALID", field="model_version", remedy="versions are numbers from 1")
+    return Selector(model=name, version=int(version))
+
+
+def tensors(request: pb.ModelInferRequest) -> list[Tensor]:
+    """The inputs of a request, of raw or of typed contents.
+
+    Raises:
+        InvalidArgument: RAW_CONTENTS, TENSOR_VALUES.
+    """
+    if not request.raw_input_contents:
+        return [_typed(given, index) for index, given in enumerate(request.inputs)]
+    if len(request.raw_input_contents) != len(request.inputs) or any(given.HasField("contents") for given in request.inputs):
+        raise InvalidArgument(
+            "RAW_CONTENTS",
+            f"{len(request.raw_input_contents)} raw contents came for {len(request.inputs)} inputs",
+            field="raw_input_contents",
+            remedy="give raw contents for every input and typed contents for none, or the other way round",
+        )
+    return [_tensor(given, data) for given, data in zip(request.inputs, request.raw_input_contents, strict=True)]
+
+
+def to_response(request: pb.ModelInferRequest, prediction: Prediction) -> pb.ModelInferResponse:
+    """The answer: raw contents for a raw request, or if a type has no typed contents; typed ones else."""
+    response = pb.ModelInferResponse(
+        model_name=prediction.deployment.model_name, model_version=str(prediction.deployment.key.version), id=request.id
+    )
+    raw = bool(request.raw_input_contents) or any(output.data_type not in _CONTENTS for output in prediction.outputs)
+    for output in prediction.outputs:
+        assert output.data_type is not None  # the model's own
+        wire = response.outputs.add(name=output.name, datatype=NAMES[output.data_type], shape=output.shape)
+        if raw:
+            response.raw_output_contents.append(output.data)
+        else:
+            getattr(wire.contents, _CONTENTS[output.data_type]).extend(values(output))
+    return response
+
+
+def values(tensor: Tensor) -> list[Any]:
+    """The elements of a tensor that the model gave, flat."""
+    assert tensor.data_type is not None  # the model's own
+    if tensor.data_type is DataType.STRING:
+        return unpacked_strings(tensor.data)
+    flat: list[Any] = np.frombuffer(tensor.data, numpy_type(tensor.data_type)).tolist()
+    return flat
+
+
+def to_metadata(spec: TensorSpec) -> pb.ModelMetadataResponse.TensorMetadata:
+    """What a model expects or promises."""
+    return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=NAMES[spec.data_type], shape=spec.shape)
+
+
+def to_versions(keys: list[VersionKey]) -> list[str]:
+    return [str(key.version) for key in keys]
+
+
+def to_index(deployment: Deployment) -> pb.RepositoryIndexResponse.ModelIndex:
+    """A deployment as the index of a repository shows it."""
+    return pb.RepositoryIndexResponse.ModelIndex(
+        name=deployment.model_name,
+        version=str(deployment.key.version),
+        state=_INDEX_STATES[deployment.state],
+        reason=deployment.condition.message if deployment.condition else "",
+    )
+
+
+def _typed(given: pb.ModelInferRequest.InferInputTensor, index: int) -> Tensor:
+    data_type = TYPES.get(given.datatype)
+    if data_type is None or data_type not in _CONTENTS:
+        return _tensor(given, b"")
+    elements = getattr(given.contents, _CONTENTS[data_type])
+    if data_type is DataType.STRING:
+        return _tensor(given, packed_strings(elements))
+    try:
+        return _tensor(given, np.array(elements, numpy_type(data_type)).tobytes())
+    except OverflowError as error:
+        raise InvalidArgument(
+            "TENSOR_VALUES",
+            f"input {given.name!r} has values that are no {given.datatype}",
+            field=f"inputs[{index}].contents",
+            remedy="give values within the type's range",
+        ) from error
+
+
+def _tensor(given: pb.ModelInferRequest.InferInputTensor, data: bytes) -> Tensor:
+    return Tensor(name=given.name, data_type=TYPES.get(given.datatype), shape=tuple(given.shape), data=data)
