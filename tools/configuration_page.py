@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import timedelta
 from typing import Any
 
 from synapsenet_servers.config import PREFIX, Config
@@ -106,6 +107,8 @@ def summary(options: Any) -> str:
 
 def shown(value: Any) -> str:
     """A default as TOML would write it."""
+    if isinstance(value, timedelta):
+        return json.dumps(value.total_seconds())
     return json.dumps(list(value) if isinstance(value, tuple) else value, default=dict)
 
 
