@@ -1,0 +1,1 @@
+"""Benchmarks: each measures something of ours against its baseline, in turn, in one run."""
