@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import sqlalchemy as sa
-from alembic.operations import Operations
 
 from synapsenet.adapters.sql.tables import RowNumber, UtcDateTime
 
 
-def create_platform_tables(op: Operations) -> None:
+def create_platform_tables(op: ModuleType) -> None:
     """Outbox, aggregates' counters, bounds of the log, request ids: the first revision of an area calls this."""
     op.create_table(
         "outbox",
