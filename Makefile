@@ -30,7 +30,7 @@ check: lint house stubs contracts imports types ## Judge the source by ruff, hou
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet . || { echo "not formatted: run \`make format\`" >&2; exit 1; }
+	$(BIN)/ruff format --check --output-format=concise . || { echo "not formatted: run \`make format\`" >&2; exit 1; }
 
 types: setup
 	$(BIN)/mypy
@@ -48,6 +48,7 @@ stubs: setup
 
 contracts: stubs
 	$(BIN)/buf lint
+	@test -f $(BASELINE) || { echo "$(BASELINE) is missing: run \`make baseline\` and commit it" >&2; exit 1; }
 	$(BIN)/buf breaking protos --against $(BASELINE)
 
 .PHONY: format
