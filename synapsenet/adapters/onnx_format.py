@@ -63,7 +63,7 @@ def read_signature(data: bytes) -> Signature:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise _not_onnx("it is no valid ONNX model", secret=str(error)) from error
+        raise _not_onnx(f"it is no valid ONNX model ({_first_line(error)})", secret=str(error)) from error
     constants = {tensor.name for tensor in model.graph.initializer}
     return Signature(
         inputs=tuple(_tensor(value) for value in model.graph.input if value.name not in constants),
@@ -131,6 +131,11 @@ def _tensor(value: ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     sizes = tuple(size.dim_value if size.WhichOneof("value") == "dim_value" else FREE for size in tensor.shape.dim)
     return TensorSpec(name=value.name, element_type=element_type, shape=sizes if tensor.HasField("shape") else None)
+
+
+def _first_line(error: Exception) -> str:
+    """What the checker says, in short; it speaks of names in the file alone."""
+    return str(error).strip().partition("\n")[0].rstrip(".")[:200]
 
 
 def _not_onnx(what: str, *, secret: str) -> InvalidArgument:
