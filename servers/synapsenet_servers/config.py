@@ -21,6 +21,7 @@ from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.inference.options import InferenceOptions
 from synapsenet.models.options import ModelsOptions
+from synapsenet.monitoring.options import MonitoringOptions
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
 from synapsenet_servers.mesh.options import EdgeOptions
@@ -43,6 +44,7 @@ class Config(BaseSettings):
     edge: EdgeOptions = Field(default_factory=EdgeOptions)
     supervisor: SupervisorOptions = Field(default_factory=SupervisorOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
+    monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)
     registry: RegistryOptions = Field(default_factory=RegistryOptions)
     inference: InferenceOptions = Field(default_factory=InferenceOptions)

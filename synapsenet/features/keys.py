@@ -90,7 +90,9 @@ def parse_entity(entity_keys: Sequence[EntityKey], text: str, *, field: str) -> 
         try:
             values = [int(part) if key.type is ValueType.INT64 else part for key, part in zip(entity_keys, parts, strict=True)]
             columns = tuple(column_of(key.column, [value]) for key, value in zip(entity_keys, values, strict=True))
-            return encode_keys(entity_keys, Columns(1, columns), field=field)[0]
+            [key] = encode_keys(entity_keys, Columns(1, columns), field=field)
+            if entity_texts(entity_keys, [key]) == [text]:  # 07 is no other name of 7
+                return key
         except ValueError:
             pass
     names = "|".join(key.name for key in entity_keys)

@@ -18,9 +18,10 @@ from synapsenet.features.events import FeatureGroupCreated, FeatureGroupDeleted,
 from synapsenet.features.ingest import FeatureWrite, WriteSummary, deletion_batch, row_batch
 from synapsenet.features.keys import parse_entity
 from synapsenet.features.mirror import Mirror
-from synapsenet.features.model import FeatureGroup, TrainingSet
+from synapsenet.features.model import ColumnType, FeatureGroup, TrainingSet
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.ports import FeaturesWork, History, OnlineStore
+from synapsenet.features.references import resolve
 from synapsenet.features.serving import GroupAnswer, Serving
 from synapsenet.features.training_sets import Builder, TrainingSetWish
 from synapsenet.ids import IdSource
@@ -106,9 +107,18 @@ class Features:
             self._catalogue.put(created)
         return created
 
-    async def get_group(self, name: str) -> FeatureGroup:
-        """Raises: NotFound: GROUP_UNKNOWN."""
-        return self._catalogue.get(name, field="name").group
+    def get_group(self, name: str, *, field: str = "name") -> FeatureGroup:
+        """The group of that name. Raises: NotFound: GROUP_UNKNOWN, naming `field`."""
+        return self._catalogue.get(name, field=field).group
+
+    def entity_keys(self, references: Sequence[str]) -> list[ColumnType]:
+        """The entity keys that a caller must give for `references`: those of all their groups, each once.
+
+        Raises:
+            InvalidArgument, NotFound: as `references.resolve`.
+        """
+        selections = resolve(references, lambda name: self._catalogue.get(name, field="features"))
+        return list({key.name: key.column for each in selections for key in each.entry.group.entity_keys}.values())
 
     async def list_groups(self, page: PageRequest) -> Page[FeatureGroup]:
         """The groups, by name."""
@@ -179,6 +189,18 @@ class Features:
         pack = partial(row_batch, entry, wish, now=self._clock.now(), options=self._options)
         batch = pack() if wish.columns.rows <= self._options.inline_rows else await asyncio.to_thread(pack)
         return (summary or WriteSummary()).plus(await self._store.write(batch))
+
+    async def write_all(self, wishes: AsyncIterator[FeatureWrite]) -> AsyncIterator[tuple[int, WriteSummary]]:
+        """Write batches one after another: after each, how many are on disk, and what became of all their rows.
+
+        Raises:
+            NotFound, InvalidArgument, ResourceExhausted: as `write`; the batches before stay written.
+        """
+        summary, count = WriteSummary(), 0
+        async for wish in wishes:
+            summary = await self.write(wish, summary)
+            count += 1
+            yield count, summary
 
     async def delete_entities(self, group: str, entities: Columns, at: datetime | None) -> WriteSummary:
         """Delete entities as of `at`, by default now; older events that come later do not bring them back.

@@ -68,8 +68,8 @@ class Spine(_message.Message):
 
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """The same for people: one object a row, with the entity keys, further columns and `instant` (RFC 3339). Slower, and
-        integers beyond 2^53 must be text; give these or `columns`.
+        """The same for people: one object a row, with the entity keys and `instant` (RFC 3339). Slower, and integers beyond 2^53 must
+        be text; give these or `columns`.
         """
 
     def __init__(

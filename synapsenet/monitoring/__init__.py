@@ -1,0 +1,1 @@
+"""Monitoring: how fresh features are, measured against what their groups promise."""
