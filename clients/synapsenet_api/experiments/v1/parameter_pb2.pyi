@@ -24,7 +24,7 @@ class _ParameterScale:
 class _ParameterScaleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ParameterScale.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PARAMETER_SCALE_UNSPECIFIED: _ParameterScale.ValueType  # 0
-    """Taken from the values: logarithmic where all are positive and span more than two decades, else linear."""
+    """Taken from the values: logarithmic where all are positive and span two decades or more, else linear."""
     PARAMETER_SCALE_LINEAR: _ParameterScale.ValueType  # 1
     """Equal differences matter equally."""
     PARAMETER_SCALE_LOG: _ParameterScale.ValueType  # 2
@@ -34,7 +34,7 @@ class ParameterScale(_ParameterScale, metaclass=_ParameterScaleEnumTypeWrapper):
     """On which scale a parameter's values lie."""
 
 PARAMETER_SCALE_UNSPECIFIED: ParameterScale.ValueType  # 0
-"""Taken from the values: logarithmic where all are positive and span more than two decades, else linear."""
+"""Taken from the values: logarithmic where all are positive and span two decades or more, else linear."""
 PARAMETER_SCALE_LINEAR: ParameterScale.ValueType  # 1
 """Equal differences matter equally."""
 PARAMETER_SCALE_LOG: ParameterScale.ValueType  # 2

@@ -1,0 +1,1 @@
+"""Training: jobs, and the parameter server with its workers that carry them out."""
