@@ -41,13 +41,15 @@ from synapsenet_client._errors import (
 )
 from synapsenet_client._options import Options, Retries, Tls
 from synapsenet_client._transport import Stream
+from synapsenet_client._values import Typed
 
 if TYPE_CHECKING:
     from synapsenet_client._columns import OnlineFeatures
     from synapsenet_client._experiments import History
-    from synapsenet_client._features import FeatureRows
+    from synapsenet_client._features import FeatureRows, freshness_sla
     from synapsenet_client._inference import Prediction, StreamPrediction
     from synapsenet_client._lifecycle import intent
+    from synapsenet_client._parameters import parameter_value
     from synapsenet_client._run import AsyncLoggedRun, LoggedRun
     from synapsenet_client._training import job_spec
 
@@ -80,14 +82,17 @@ __all__ = [
     "StreamPrediction",
     "SynapseNetError",
     "Tls",
+    "Typed",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "Violation",
     "connect",
     "connect_async",
+    "freshness_sla",
     "intent",
     "job_spec",
+    "parameter_value",
 ]
 
 _DEFERRED = {
@@ -98,8 +103,10 @@ _DEFERRED = {
     "OnlineFeatures": "_columns",
     "Prediction": "_inference",
     "StreamPrediction": "_inference",
+    "freshness_sla": "_features",
     "intent": "_lifecycle",
     "job_spec": "_training",
+    "parameter_value": "_parameters",
 }
 
 

@@ -13,7 +13,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from synapsenet_api.features.v1 import feature_service_pb2 as pb
 from synapsenet_api.features.v1.feature_group_pb2 import EntityKey, Feature, FeatureGroup
-from synapsenet_api.features.v1.freshness_sla_pb2 import ConsistencyPolicy, FreshnessSla
+from synapsenet_api.features.v1.freshness_sla_pb2 import AgeBasis, ConsistencyPolicy, FreshnessSla, SlaScope
 from synapsenet_api.features.v1.training_set_pb2 import Knowledge, Spine, TrainingSet
 from synapsenet_client._calls import Ask, Asyncio, Blocking, Conversation, Download, Pages, answering, paging, streaming
 from synapsenet_client._columns import OnlineFeatures, columns_message, online_features, parsed_type
@@ -43,6 +43,32 @@ class FeatureRows:
     event_times: Any = None
     sequences: Iterable[int] = ()
     backfill: bool = False
+
+
+def freshness_sla(
+    *,
+    error_after: float | timedelta | None = None,
+    warn_after: float | timedelta | None = None,
+    basis: str = "",
+    scope: str = "",
+    max_stale_fraction: float = 0.0,
+) -> FreshnessSla:
+    """How fresh a group's values must be, for the common case; further fields can be set on the message that it returns.
+
+    Args:
+        error_after: seconds of age above which the state is STALE.
+        warn_after: seconds of age above which it is WARN, below `error_after`.
+        basis: EVENT (default) or INGEST: which age counts.
+        scope: ENTITY (default) or GROUP: what has the deadline.
+        max_stale_fraction: share of stale entities that is tolerated, 0 to below 1.
+    """
+    return FreshnessSla(
+        error_after=duration(error_after),
+        warn_after=duration(warn_after),
+        basis=enum_value("basis", AgeBasis, basis),
+        scope=enum_value("scope", SlaScope, scope),
+        max_stale_fraction=max_stale_fraction,
+    )
 
 
 class GroupMethods:

@@ -18,7 +18,7 @@ from synapsenet_client._errors import InvalidArgument, SynapseNetError
 from synapsenet_client._status import error_of_status
 from synapsenet_client._tensors import arrays, tensors
 from synapsenet_client._times import duration
-from synapsenet_client._values import Values
+from synapsenet_client._values import Typed, Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class PredictionMethods:
     def predict(
         self,
         model: str,
-        inputs: Mapping[str, Values],
+        inputs: Mapping[str, Values | Typed],
         *,
         version: int | None = None,
         alias: str = "",
@@ -88,7 +88,7 @@ class PredictionMethods:
         Args:
             model: name or id.
             inputs: by name, all with the same number of rows. An array's type must be the model's: a float64 array is no
-                FLOAT32 input.
+                FLOAT32 input. `Typed` says the type of a plain sequence.
             version: its number; None: by alias or traffic.
             alias: such as `champion`.
             outputs: the ones wanted; empty: all.
@@ -109,8 +109,8 @@ class PredictionMethods:
     def predict_stream(
         self,
         model: str,
-        items: Iterable[Mapping[str, Values] | tuple[str, Mapping[str, Values]]]
-        | AsyncIterable[Mapping[str, Values] | tuple[str, Mapping[str, Values]]],
+        items: Iterable[Mapping[str, Values | Typed] | tuple[str, Mapping[str, Values | Typed]]]
+        | AsyncIterable[Mapping[str, Values | Typed] | tuple[str, Mapping[str, Values | Typed]]],
         *,
         version: int | None = None,
         alias: str = "",

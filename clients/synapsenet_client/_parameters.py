@@ -21,17 +21,17 @@ def parameter_values(params: Mapping[str, Any], prefix: str = "") -> dict[str, P
         if isinstance(value, Mapping):
             values |= parameter_values(value, f"{prefix}{name}.")
         else:
-            values[f"{prefix}{name}"] = _parameter_value(f"{prefix}{name}", value.item() if is_array(value) else value)
+            values[f"{prefix}{name}"] = _typed_value(f"{prefix}{name}", value.item() if is_array(value) else value)
     return values
 
 
-def parameter_from(value: ParameterValue) -> float | int | str | bool | None:
+def parameter_value(value: ParameterValue) -> float | int | str | bool | None:
     """The Python value of a typed hyperparameter."""
     kind = value.WhichOneof("kind")
     return getattr(value, kind) if kind else None
 
 
-def _parameter_value(name: str, value: object) -> ParameterValue:
+def _typed_value(name: str, value: object) -> ParameterValue:
     if isinstance(value, bool):
         return ParameterValue(bool_value=value)
     if isinstance(value, int):

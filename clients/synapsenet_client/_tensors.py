@@ -8,11 +8,11 @@ from typing import Any
 
 from synapsenet_api.inference.v1.tensor_pb2 import DataType, Tensor
 from synapsenet_client._enums import enum_name, enum_value
-from synapsenet_client._errors import DataLoss
-from synapsenet_client._values import CODES, Values, element_type, flattened, nested, numpy, packed, shape_of, unpacked
+from synapsenet_client._errors import DataLoss, InvalidArgument
+from synapsenet_client._values import CODES, Typed, Values, element_type, flattened, nested, numpy, packed, shape_of, unpacked
 
 
-def tensors(inputs: Mapping[str, Values]) -> list[Tensor]:
+def tensors(inputs: Mapping[str, Values | Typed]) -> list[Tensor]:
     """Arrays by input name as messages; an array's type is kept, Python's float becomes FLOAT64, int INT64.
 
     Raises:
@@ -26,10 +26,14 @@ def arrays(messages: Iterable[Tensor]) -> dict[str, Any]:
     return {tensor.name: _values(tensor) for tensor in messages}
 
 
-def _tensor(name: str, values: Values) -> Tensor:
-    kind = element_type(name, values)
+def _tensor(name: str, given: Values | Typed) -> Tensor:
+    values = given.values if isinstance(given, Typed) else given
+    kind = given.element_type.upper() if isinstance(given, Typed) else element_type(name, values)
     if kind in CODES:
         data = packed(name, values, kind)
+    elif kind not in {"STRING", "BYTES"}:
+        known = ", ".join(CODES)
+        raise InvalidArgument(f"{name}: {kind} is no element type: choose STRING, {known}", reason="TYPE_UNKNOWN")
     else:
         kind = "STRING"
         texts = [value.encode() if isinstance(value, str) else value for value in flattened(values)]

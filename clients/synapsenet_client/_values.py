@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from synapsenet_client._errors import InvalidArgument
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 Values: TypeAlias = "np.ndarray[Any, Any] | Sequence[Any]"
 """What the SDK takes for many values: a numpy array, or a sequence (nested for more dimensions). It gives back a numpy array
 where numpy is installed, else a (nested) list."""
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A sequence with its element type said, where the values do not tell it: `Typed([[0.5, 1.0]], "FLOAT32")`.
+
+    Attributes:
+        values: a sequence, nested for more dimensions.
+        element_type: BOOL, INT8 … INT64, UINT8 … UINT64, FLOAT16, FLOAT32, FLOAT64 or STRING.
+    """
+
+    values: Sequence[Any]
+    element_type: str
+
 
 CODES = {
     "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",

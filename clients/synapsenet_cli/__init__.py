@@ -1,0 +1,1 @@
+"""The command line of SynapseNet, over the SDK."""

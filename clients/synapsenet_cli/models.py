@@ -1,0 +1,74 @@
+"""`synapsenet models`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from synapsenet_cli.inputs import pairs
+from synapsenet_cli.session import Session, command
+
+app = typer.Typer(help="Models: create, show, list, change, delete.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Id or name.")]
+Labels = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")]
+Task = Annotated[str, typer.Option(help="CLASSIFICATION, REGRESSION, RANKING, FORECASTING, EMBEDDING, GENERATION or OTHER.")]
+
+
+@command(app, "create")
+def create(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Unique among the models.")],
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    task: Task = "",
+    label: Labels = None,
+) -> None:
+    """Create a model."""
+    labels = pairs("--label", label or [])
+    session.out.record(session.client.models.create(name, description=description, task=task, labels=labels))
+
+
+@command(app, "get")
+def get(session: Session, model: Name) -> None:
+    """Show a model."""
+    session.out.record(session.client.models.get(model))
+
+
+@command(app, "list")
+def list_models(
+    session: Session,
+    prefix: Annotated[str, typer.Option(help="Only names that begin with this.")] = "",
+    task: Task = "",
+) -> None:
+    """List models by name."""
+    columns = {
+        "ID": lambda model: model.id,
+        "NAME": lambda model: model.name,
+        "DESCRIPTION": lambda model: model.description,
+        "UPDATED": lambda model: model.updated_at.ToJsonString(),
+    }
+    session.out.table("models", session.client.models.list(name_prefix=prefix, task=task), columns)
+
+
+@command(app, "update")
+def update(
+    session: Session,
+    model: Name,
+    description: Annotated[str | None, typer.Option(help="The new description.")] = None,
+    task: Annotated[str | None, typer.Option(help="The new task.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="All of the new labels; may be repeated.")
+    ] = None,
+    etag: Annotated[str, typer.Option(help="Refuse if the model has changed since this etag.")] = "",
+) -> None:
+    """Change a model; what is not given stays."""
+    labels = pairs("--label", label) if label else None
+    session.out.record(session.client.models.update(model, description=description, task=task, labels=labels, etag=etag))
+
+
+@command(app, "delete")
+def delete(session: Session, model: Name) -> None:
+    """Delete a model that has no versions."""
+    session.client.models.delete(model)
+    session.out.said(f"deleted {model}", deleted=model)
