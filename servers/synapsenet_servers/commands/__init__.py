@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Join the CLI. Each command imports its world only when it is called."""
+    """Join the CLI. Each command imports its world only when it is called.
+
+    Raises:
+        ModuleNotFoundError: this is a light install; the CLI then says what to install.
+    """
+    if find_spec("sqlalchemy") is None:
+        raise ModuleNotFoundError("the extra `server` is not installed")
     from synapsenet_servers.commands import demonstrate, develop
 
     app.command("dev")(develop.dev)
