@@ -72,6 +72,8 @@ def _listener(options: EdgeOptions, descriptors: FileDescriptorSet, descriptor_f
         stream_idle_timeout="0s",
         request_headers_timeout=f"{options.header_timeout_s:g}s",
         common_http_protocol_options={"idle_timeout": f"{options.idle_connection_s:g}s"},
+        # A stream that fails after its first message has no other place to say so than `grpc-status` in its trailers.
+        http_protocol_options={"enable_trailers": True},
         http2_protocol_options={
             "max_concurrent_streams": options.streams,
             "connection_keepalive": {"interval": "30s", "timeout": "15s"},

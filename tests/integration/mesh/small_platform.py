@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from google.api.httpbody_pb2 import HttpBody
 
 import synapsenet_api
 from synapsenet.clock import SystemClock
@@ -18,6 +19,8 @@ from synapsenet.errors import Internal, NotFound, ResourceExhausted, Unavailable
 from synapsenet_api.experiments.v1 import analysis_service_pb2 as analysis
 from synapsenet_api.experiments.v1 import analysis_service_pb2_grpc, experiment_service_pb2_grpc
 from synapsenet_api.experiments.v1 import experiment_service_pb2 as pb
+from synapsenet_api.inference.v1 import open_inference_rest_service_pb2 as rest
+from synapsenet_api.inference.v1 import open_inference_rest_service_pb2_grpc
 from synapsenet_api.registry.v1 import registry_control_service_pb2 as control
 from synapsenet_api.registry.v1 import registry_control_service_pb2_grpc
 from synapsenet_servers.bootstrap.role import Service
@@ -38,6 +41,7 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.deadlines: list[float | None] = []
+        self.abandoned = asyncio.Event()
 
     async def GetExperiment(self, request: pb.GetExperimentRequest, context: Any) -> pb.GetExperimentResponse:
         self.calls[request.experiment_id] += 1
@@ -53,7 +57,10 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
             case "broken":
                 raise Internal("BROKEN", "broken")
             case "slow":
-                await asyncio.sleep(60)
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    self.abandoned.set()
         answer = pb.GetExperimentResponse()
         answer.experiment.experiment_id = request.experiment_id
         return answer
@@ -73,6 +80,8 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
     ) -> AsyncIterator[pb.StreamMetricHistoryResponse]:
         for _ in range(3):
             yield pb.StreamMetricHistoryResponse()
+            if request.run_id == "breaking":
+                raise Unavailable("STORE_AWAY", "the store went away")
             await asyncio.sleep(0.1)
 
 
@@ -90,6 +99,13 @@ class Analysis(analysis_service_pb2_grpc.AnalysisServiceServicer):
     async def SearchExperiments(self, request: analysis.SearchExperimentsRequest, context: Any) -> Any:
         self.filter = request.filter
         return analysis.SearchExperimentsResponse()
+
+
+class OpenInference(open_inference_rest_service_pb2_grpc.OpenInferenceRestServiceServicer):
+    """Gives a body back as it came."""
+
+    async def InferModel(self, request: rest.InferModelRequest, context: Any) -> HttpBody:
+        return request.body
 
 
 class Control(registry_control_service_pb2_grpc.RegistryControlServiceServicer):
@@ -130,6 +146,11 @@ async def platform(folder: Path, **options: Any) -> AsyncIterator[Behind]:
             name="synapsenet.experiments.v1.AnalysisService",
             servicer=analyses,
             add=analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server,
+        ),
+        Service(
+            name="synapsenet.inference.v1.OpenInferenceRestService",
+            servicer=OpenInference(),  # type: ignore[abstract]  # it has what the tests call
+            add=open_inference_rest_service_pb2_grpc.add_OpenInferenceRestServiceServicer_to_server,
         ),
         Service(
             name="synapsenet.registry.v1.RegistryControlService",

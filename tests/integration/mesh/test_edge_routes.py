@@ -85,6 +85,39 @@ async def test_a_server_stream_is_one_json_object_a_line_each_sent_when_it_is_th
     assert arrived[-1][0] - arrived[0][0] > 0.1
 
 
+async def test_a_stream_that_fails_after_its_first_message_says_so_in_its_trailers(behind: Behind) -> None:
+    reader, writer = await asyncio.open_connection(*behind.edge.address.rsplit(":", 1))
+    writer.write(
+        b"GET /experiments/runs/breaking/history:stream?metric=loss HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200")
+    last_chunk, _, trailers = body.partition(b"\r\n0\r\n")
+    assert b"{" in last_chunk
+    assert b"grpc-status: 14\r\ngrpc-message: the store went away" in trailers
+
+
+async def test_a_caller_that_goes_ends_its_call_in_the_platform(behind: Behind) -> None:
+    behind.experiments.abandoned.clear()
+    behind.experiments.calls.clear()
+    async with behind.http() as client:
+        call = asyncio.ensure_future(client.get("/experiments/slow"))
+        async with asyncio.timeout(10):
+            while not behind.experiments.calls["slow"]:
+                await asyncio.sleep(0.01)
+            call.cancel()
+            await behind.experiments.abandoned.wait()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/octet-stream"])
+async def test_a_raw_body_passes_both_ways_as_it_is(behind: Behind, kind: str) -> None:
+    raw = b'{"inputs": [1, 2.50]}' + bytes(range(256))
+    answer = await post(behind, "/v2/models/digits/infer", content=raw, headers={"content-type": kind})
+    assert (answer.content, answer.headers["content-type"]) == (raw, kind)
+
+
 async def test_an_error_over_http_has_the_code_the_sentence_and_the_details(behind: Behind) -> None:
     answer = await get(behind, "/experiments/unknown")
     assert answer.status_code == 404
