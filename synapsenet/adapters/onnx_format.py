@@ -14,8 +14,6 @@ from synapsenet.errors import InvalidArgument
 from synapsenet.registry.ports import Inspection
 from synapsenet.registry.signature import FREE, ElementType, Signature, TensorSpec
 
-_REMEDY = "export the model to ONNX and upload that file"
-
 _ELEMENT_TYPES: dict[int, ElementType] = {
     TensorProto.BOOL: ElementType.BOOL,
     TensorProto.UINT8: ElementType.UINT8,
@@ -140,5 +138,9 @@ def _first_line(error: Exception) -> str:
 
 def _not_onnx(what: str, *, secret: str) -> InvalidArgument:
     return InvalidArgument(
-        "ARTIFACT_NOT_ONNX", f"the artifact is declared as ONNX, and {what}", field="data", remedy=_REMEDY, secret=secret
+        "ARTIFACT_NOT_ONNX",
+        f"the artifact is declared as ONNX, and {what}",
+        field="data",
+        remedy="export the model to ONNX and upload that file",
+        secret=secret,
     )

@@ -25,6 +25,8 @@ from synapsenet.testing.artifacts import (
     stream,
 )
 
+ROOT = Path(__file__).parents[2]
+
 
 def stored(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
@@ -104,11 +106,40 @@ asyncio.run(main(Path(sys.argv[1])))
 
 
 def test_a_full_disk_is_told_by_its_reason_and_what_was_stored_is_still_there(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
     run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert run.stdout.splitlines() == ["STORAGE_FULL False", "small", "1"], run.stderr
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from synapsenet.adapters.artifacts import open_artifacts
+from synapsenet.testing.artifacts import stream
+
+async def main(folder):
+    store = open_artifacts(folder)
+    for number in range(100_000):
+        chunks = [number.to_bytes(4, "big") * 10_000] * 20
+        print((await store.write(stream(*chunks), limit=1 << 30)).sha256, flush=True)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_kill_9_in_the_middle_of_writing_keeps_all_that_was_acknowledged_and_names_nothing_torn(tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with writer:
+        assert writer.stdout is not None
+        acknowledged = [writer.stdout.readline().strip() for _ in range(20)]
+        writer.kill()
+        acknowledged += [line.strip() for line in writer.stdout if line.endswith("\n")]
+    store = open_artifacts(tmp_path)
+    named = [path.name for path in (tmp_path / "sha256").rglob("*") if path.is_file()]
+    assert set(acknowledged) <= set(named)
+    for sha256 in named:
+        assert sum([len(chunk) for chunk in await content(store, sha256)]) == 800_000
 
 
 def test_a_folder_that_is_a_file_is_refused_at_once(tmp_path: Path) -> None:
