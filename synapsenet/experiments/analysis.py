@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
-from synapsenet.errors import InvalidArgument, NotFound, ResourceExhausted
+from synapsenet.errors import InvalidArgument, NotFound, NotYetAvailable, ResourceExhausted
+from synapsenet.experiments.availability import refuse_future
 from synapsenet.experiments.comparison import (
     Comparison,
     Entry,
@@ -33,7 +35,9 @@ from synapsenet.experiments.pairs import compare_pairs
 from synapsenet.experiments.parameters import report_parameters
 from synapsenet.experiments.ports import ExperimentsWork, Match, Query
 from synapsenet.experiments.ranking import find_best
+from synapsenet.experiments.selection import parse_fields
 from synapsenet.platform.paging import Page, PageRequest
+from synapsenet.platform.records import encode
 from synapsenet.platform.work import WorkFactory
 
 T = TypeVar("T")
@@ -49,12 +53,14 @@ class SearchWish:
     Attributes:
         filter, order_by: as written; see `filter_grammar`.
         listed_runs: runs listed under one experiment; 0 means 50.
+        fields: what to answer of each run; see `selection`.
     """
 
     filter: str = ""
     order_by: str = ""
     project: str = ""
     listed_runs: int = 0
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +77,12 @@ class ImportanceWish:
     reducer: Reducer | None = None
     statuses: frozenset[RunStatus] = frozenset({RunStatus.FINISHED})
     params: tuple[str, ...] = ()
+    interactions: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """A ranking, and of what."""
+    """A ranking, and of what. The same `data_version` means the same answer."""
 
     experiment_id: str
     metric: str
@@ -85,6 +92,7 @@ class Importance:
     runs: int
     excluded_runs: int
     configurations: int
+    data_version: str
     ranking: Ranking
 
 
@@ -97,31 +105,38 @@ class Analysis:
         self._computing = asyncio.Semaphore(options.concurrent_analyses)
 
     async def search_runs(self, wish: SearchWish, page: PageRequest) -> Page[Run]:
-        """The matching runs as a flat list. Raises InvalidArgument FILTER_INVALID."""
-        query = _query(wish)
-        return await self._work.read(lambda tx: tx.runs.search(query, page))
+        """The matching runs as a flat list. Raises InvalidArgument FILTER_INVALID or FIELD_UNKNOWN."""
+        query, selected = _query(wish), parse_fields(wish.fields)
+        found = await self._work.read(lambda tx: tx.runs.search(query, page))
+        return Page(tuple(map(selected, found.items)), found.next_token)
 
     async def search(self, wish: SearchWish, page: PageRequest) -> Page[Match]:
         """Experiments with their matching runs.
 
         Raises:
-            InvalidArgument: FILTER_INVALID, or RUNS_PER_EXPERIMENT_INVALID.
+            InvalidArgument: FILTER_INVALID, FIELD_UNKNOWN or RUNS_PER_EXPERIMENT_INVALID.
         """
         if not 0 <= wish.listed_runs <= MOST_LISTED_RUNS:
             raise InvalidArgument(
                 "RUNS_PER_EXPERIMENT_INVALID", field="runs_per_experiment", remedy=f"give 1 to {MOST_LISTED_RUNS}, or 0 for 50"
             )
-        query, listed = _query(wish), wish.listed_runs or DEFAULT_LISTED_RUNS
-        return await self._work.read(lambda tx: tx.runs.search_by_experiment(query, page, runs=listed))
+        query, selected = _query(wish), parse_fields(wish.fields)
+        listed = wish.listed_runs or DEFAULT_LISTED_RUNS
+        found = await self._work.read(lambda tx: tx.runs.search_by_experiment(query, page, runs=listed))
+        matches = (replace(match, runs=tuple(map(selected, match.runs))) for match in found.items)
+        return Page(tuple(matches), found.next_token)
 
     async def compare(self, question: Question) -> Comparison:
         """Compare experiments or configurations.
 
         Raises:
             NotFound: EXPERIMENTS_UNKNOWN, none of the entries exists; metadata `unknown` names each.
-            InvalidArgument: TOO_MANY_ENTRIES, METRIC_UNKNOWN, DIRECTION_CONFLICT or DIRECTION_UNKNOWN.
+            InvalidArgument: TOO_MANY_ENTRIES, CONFIGURATION_AMBIGUOUS, METRIC_UNKNOWN, DIRECTION_CONFLICT or
+                DIRECTION_UNKNOWN.
+            NotYetAvailable: NOT_YET_AVAILABLE, an option of `availability`.
             ResourceExhausted: TOO_MANY_RUNS.
         """
+        refuse_future(question)
         entries = tuple(dict.fromkeys(question.entries))
         if len(entries) > self._options.largest_comparison:
             raise InvalidArgument(
@@ -146,7 +161,10 @@ class Analysis:
             NotFound: EXPERIMENT_UNKNOWN.
             InvalidArgument: METRIC_UNKNOWN, PARAMETER_UNKNOWN or DIRECTION_UNKNOWN.
             ResourceExhausted: TOO_MANY_RUNS.
+            NotYetAvailable: NOT_YET_AVAILABLE, interactions.
         """
+        if wish.interactions:
+            raise NotYetAvailable("NOT_YET_AVAILABLE", field="interactions", remedy="leave it out for the main effects")
 
         def query(tx: ExperimentsWork) -> tuple[Experiment, list[Run]]:
             experiment = existing(tx, wish.experiment_id)
@@ -268,6 +286,7 @@ def _ranked(wish: ImportanceWish, experiment: Experiment, runs: Sequence[Run], o
         params = [{name: run[name] for name in wish.params if name in run} for run in params]
         _check_params(wish, {name for run in params for name in run})
     configurations = [run.configuration_id for run, _ in finite]
+    data = (metric, reducer, [run.id for run, _ in finite], [value for _, value in finite], params)
     ranking = rank_parameters(
         params,
         np.array([value for _, value in finite], dtype=np.float64),
@@ -285,6 +304,7 @@ def _ranked(wish: ImportanceWish, experiment: Experiment, runs: Sequence[Run], o
         runs=len(finite),
         excluded_runs=len(runs) - len(finite),
         configurations=len(set(configurations)),
+        data_version=hashlib.sha256(encode(data)).hexdigest()[:16],
         ranking=ranking,
     )
 

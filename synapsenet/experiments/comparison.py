@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -21,6 +21,7 @@ class Representative(Enum):
     ONLY_CONFIGURATION = "only_configuration"
     ALL_RUNS = "all_runs"
     NAMED_CONFIGURATION = "named_configuration"
+    BEST_CONFIGURATION = "best_configuration"
 
 
 class Correction(Enum):
@@ -37,6 +38,9 @@ class Test(Enum):
     AUTO = "auto"
     PAIRED_T = "paired_t"
     WELCH_T = "welch_t"
+    MANN_WHITNEY = "mann_whitney"
+    PERMUTATION = "permutation"
+    FRIEDMAN = "friedman"
 
     __test__ = False  # pytest collects what is called Test…
 
@@ -78,6 +82,8 @@ class Question:
         reducer, direction: None leaves it to definitions and names.
         confidence: of the intervals, in (0, 1).
         alpha: level of significance, in (0, 1).
+        representative: what stands for an experiment that is named without a configuration.
+        at_step, at_fraction, selection_metric, selection_seeds, robust, task_tag: see `availability`.
     """
 
     entries: tuple[str, ...]
@@ -89,7 +95,13 @@ class Question:
     confidence: float = 0.95
     alpha: float = 0.05
     statuses: frozenset[RunStatus] = frozenset({RunStatus.FINISHED})
-    all_runs: bool = False
+    representative: Representative = Representative.AUTO
+    at_step: int | None = None
+    at_fraction: float | None = None
+    selection_metric: str = ""
+    selection_seeds: tuple[int, ...] = ()
+    robust: bool = False
+    task_tag: str = ""
 
     def __post_init__(self) -> None:
         for name, value in (("confidence", self.confidence), ("alpha", self.alpha)):
@@ -253,16 +265,18 @@ class Comparison:
 
 
 def stand_for(entry: str, experiment: Experiment, runs: Sequence[Run], question: Question) -> Subject | Unknown:
-    """What stands for `entry`, or that it names a configuration that `experiment`, with these runs, does not have."""
+    """What stands for `entry`, or that it names a configuration that `experiment`, with these runs, does not have.
+
+    Raises:
+        InvalidArgument: CONFIGURATION_AMBIGUOUS, one configuration should stand for an experiment that has several.
+    """
     configuration = entry.partition("@")[2]
     existing = {run.configuration_id for run in runs}
     if configuration and configuration not in existing:
         return Unknown(entry=entry, reason=f"experiment {experiment.id} has no configuration {configuration}")
-    representative = Representative.NAMED_CONFIGURATION
-    if not configuration:
-        representative = Representative.ALL_RUNS
-        if len(existing) == 1 and not question.all_runs:
-            representative, configuration = Representative.ONLY_CONFIGURATION, next(iter(existing))
+    representative = Representative.NAMED_CONFIGURATION if configuration else _representative(entry, existing, question)
+    if representative is Representative.ONLY_CONFIGURATION:
+        configuration = next(iter(existing))
     standing = [run for run in runs if configuration in ("", run.configuration_id)]
     standing.sort(key=lambda run: (run.seed is None, run.seed or 0, run.id))
     return Subject(
@@ -272,6 +286,20 @@ def stand_for(entry: str, experiment: Experiment, runs: Sequence[Run], question:
         configuration_id=configuration,
         runs=tuple(run for run in standing if run.status in question.statuses),
         barred=tuple(run for run in standing if run.status not in question.statuses),
+    )
+
+
+def _representative(entry: str, configurations: Collection[str], question: Question) -> Representative:
+    asked = question.representative
+    if asked is Representative.ALL_RUNS or (asked is Representative.AUTO and len(configurations) != 1):
+        return Representative.ALL_RUNS
+    if len(configurations) == 1 and asked is not Representative.NAMED_CONFIGURATION:
+        return Representative.ONLY_CONFIGURATION
+    raise InvalidArgument(
+        "CONFIGURATION_AMBIGUOUS",
+        f"experiment_ids: {entry} has {len(configurations)} configurations",
+        field="experiment_ids",
+        remedy=f"name one as {entry}@CONFIGURATION_ID",
     )
 
 

@@ -44,8 +44,8 @@ def tuned(params: Mapping[str, Parameter], definitions: Iterable[ParameterDefini
 
 def configuration_id(params: Mapping[str, Parameter], definitions: Iterable[ParameterDefinition] = ()) -> str:
     """16 hexadecimal digits from the tuned parameters. Equal numbers give equal ids: 1 and 1.0, 1e-3 and 0.001."""
-    canonical = [[name, *canonical(value)] for name, value in tuned(params, definitions).items()]
-    return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:16]
+    spelled = [[name, *canonical(value)] for name, value in tuned(params, definitions).items()]
+    return hashlib.sha256(json.dumps(spelled).encode()).hexdigest()[:16]
 
 
 def seed_of(params: Mapping[str, Parameter], definitions: Iterable[ParameterDefinition] = ()) -> int | None:

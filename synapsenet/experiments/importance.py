@@ -29,7 +29,7 @@ FEWEST_RUNS = 8
 ALPHA = 0.05
 MOST_GROUPS = 10
 _RUNS_A_GROUP = 5
-_LOG_SPAN = 100.0
+_LOG_SPAN = 99.999  # two decades, but for rounding
 _LARGEST_MATRIX = 2_000_000  # cells; bounds the memory of permutations and resamples
 _ROUNDING = 1e-9
 
@@ -267,7 +267,7 @@ def _resampled(values: Float64s, codes: Codes, weights: Float64s) -> Float64s:
 def _column(name: str, cells: Sequence[Parameter | None], definition: ParameterDefinition | None) -> _Column:
     present = [cell for cell in cells if cell is not None]
     numeric = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in present)
-    codes = _quantile_codes(cells) if numeric else _label_codes(cells)
+    codes = _number_codes(cells) if numeric else _label_codes(cells)
     return _Column(
         name=name,
         codes=codes,
@@ -278,14 +278,15 @@ def _column(name: str, cells: Sequence[Parameter | None], definition: ParameterD
     )
 
 
-def _quantile_codes(cells: Sequence[Parameter | None]) -> Codes:
-    """Groups of equal numbers, or of about equally many close ones if there are too many; the missing last."""
+def _number_codes(cells: Sequence[Parameter | None]) -> Codes:
+    """Groups of equal numbers, or of close ones where those would be too many or too small; the missing last."""
     numbers = np.array([np.nan if cell is None else float(cell) for cell in cells])
-    present = ~np.isnan(numbers)
-    most = min(MOST_GROUPS, max(2, int(present.sum()) // _RUNS_A_GROUP))
-    if len(np.unique(numbers[present])) > most:
-        inner = np.quantile(numbers[present], np.linspace(0, 1, most + 1)[1:-1])
-        numbers = np.where(present, np.searchsorted(inner, numbers, side="left"), np.nan)
+    present = numbers[~np.isnan(numbers)]
+    distinct = len(np.unique(present))
+    if distinct > MOST_GROUPS or 2 * distinct > len(present):
+        groups = min(MOST_GROUPS, max(2, len(present) // _RUNS_A_GROUP))
+        inner = np.quantile(present, np.linspace(0, 1, groups + 1)[1:-1])
+        numbers = np.where(np.isnan(numbers), np.nan, np.searchsorted(inner, numbers, side="left"))
     return np.unique(numbers, return_inverse=True)[1]
 
 
@@ -299,5 +300,5 @@ def _label_codes(cells: Sequence[Parameter | None]) -> Codes:
 def _scale(numbers: Sequence[float], definition: ParameterDefinition | None) -> ParameterScale:
     if definition is not None and definition.scale is not ParameterScale.AUTO:
         return definition.scale
-    spans = min(numbers) > 0 and max(numbers) / min(numbers) > _LOG_SPAN
+    spans = min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_SPAN
     return ParameterScale.LOG if spans else ParameterScale.LINEAR

@@ -13,6 +13,8 @@ from synapsenet.errors import InvalidArgument
 
 Parameter: TypeAlias = bool | int | float | str
 
+EXPERIMENT_IDS = "exp"
+RUN_IDS = "run"
 DEFAULT_PROJECT = "default"
 LONGEST_NAME = 250
 LONGEST_TEXT = 4096

@@ -18,10 +18,13 @@ class Wire(Mapping[E, Any]):
         kind: the domain's enum; its members are named as on the wire, without the prefix.
         wire: the generated enum.
         prefix: what the wire's names begin with, `VERSION_STATE_`.
+        unspecified: the member that the wire's UNSPECIFIED stands for, if there is one.
     """
 
-    def __init__(self, kind: type[E], wire: Any, prefix: str) -> None:
-        self._values = {member: wire.Value(prefix + member.name) for member in kind}
+    def __init__(self, kind: type[E], wire: Any, prefix: str, *, unspecified: E | None = None) -> None:
+        self._values = {
+            member: wire.Value(prefix + ("UNSPECIFIED" if member is unspecified else member.name)) for member in kind
+        }
         self._members = {value: member for member, value in self._values.items()}
 
     def __getitem__(self, member: E) -> Any:
@@ -45,3 +48,7 @@ class Wire(Mapping[E, Any]):
                 "VALUE_UNKNOWN", f"{field}: {value} is no known value", field=field, remedy=f"use one of {names}"
             )
         return self._members[value]
+
+    def asked(self, value: int, *, field: str) -> E | None:
+        """As `member`, and None for UNSPECIFIED."""
+        return self.member(value, field=field) if value else None
