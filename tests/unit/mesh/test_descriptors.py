@@ -1,3 +1,5 @@
+"""Which services pass the edge, as the contracts alone decide it."""
+
 from __future__ import annotations
 
 from google.api import annotations_pb2

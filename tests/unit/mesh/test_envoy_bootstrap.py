@@ -1,3 +1,5 @@
+"""Envoy's configuration as data: who is routed, what is refused, and that every bound is in it."""
+
 from __future__ import annotations
 
 import json

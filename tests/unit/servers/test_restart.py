@@ -1,3 +1,5 @@
+"""Backoff and budget of a child that dies."""
+
 from __future__ import annotations
 
 from random import Random
