@@ -144,12 +144,16 @@ class FsspecArtifacts(ArtifactStore):
             _flush_folder(self._whole)
 
     def _discard(self, file: Any, path: str) -> None:
+        """Forget what was not finished; why it was not is what the caller must hear, so this stays silent."""
         try:
             file.close()
         except OSError:
             _log.debug("an abandoned artifact could not be flushed", exc_info=True)
-        if self._fs.exists(path):
-            self._fs.rm_file(path)
+        try:
+            if self._fs.exists(path):
+                self._fs.rm_file(path)
+        except OSError:
+            _log.warning("an abandoned artifact stays until the next sweep", exc_info=True)
 
     def _sweep(self) -> None:
         """Remove what processes that died left half written."""

@@ -36,14 +36,14 @@ class OnnxInspection(Inspection):
     """Collects the file in memory, as its one protobuf message can only be read whole, and reads it on another thread."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._chunks: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
-        self._data += chunk
+        self._chunks.append(chunk)
 
     async def conclude(self) -> Signature:
-        data, self._data = bytes(self._data), bytearray()
-        return await asyncio.to_thread(read_signature, data)
+        chunks, self._chunks = self._chunks, []
+        return await asyncio.to_thread(lambda: read_signature(b"".join(chunks)))
 
 
 def read_signature(data: bytes) -> Signature:
@@ -59,7 +59,7 @@ def read_signature(data: bytes) -> Signature:
     # Before the checker, which would look for the files that a reference names.
     _refuse_external_data(model)
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(data)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise _not_onnx(f"it is no valid ONNX model ({_first_line(error)})", secret=str(error)) from error
     constants = {tensor.name for tensor in model.graph.initializer}

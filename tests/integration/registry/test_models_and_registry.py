@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -56,6 +58,11 @@ async def download(served: Served, number: int = 1) -> tuple[artifact_pb2.Artifa
     request = pb.DownloadArtifactRequest(model_id="digits", version=number)
     answers = [answer async for answer in served.registry.DownloadArtifact(request, timeout=DEADLINE)]
     return answers[0].artifact, b"".join(answer.data for answer in answers[1:])
+
+
+def incoming(served: Served) -> list[Path]:
+    """The artifacts that are being stored."""
+    return list((served.data / "artifacts" / "incoming").iterdir())
 
 
 async def new_model(served: Served, name: str = "digits") -> model_pb2.Model:
@@ -135,7 +142,7 @@ async def test_a_file_that_is_no_onnx_is_refused_in_one_sentence_with_the_remedy
     code, info, sentence = await refusal(upload(served, parts(b"just some text")))
     assert (code, info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ARTIFACT_NOT_ONNX")
     assert "export the model to ONNX" in sentence
-    assert list((served.data / "artifacts").rglob("incoming/*")) == []
+    assert incoming(served) == []
     assert (await upload(served, parts(onnx_file()))).HasField("artifact")
 
 
@@ -172,6 +179,23 @@ async def test_an_artifact_over_the_operators_limit_is_refused_with_the_limit(se
         code, info, _ = await refusal(upload(served, parts(onnx_file())))
         assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "ARTIFACT_TOO_LARGE")
         assert info.metadata["limit"] == "100"
+
+
+async def test_an_upload_that_its_client_gives_up_leaves_no_bytes_and_no_slot_taken(serve: Serve) -> None:
+    data = onnx_file()
+    async with serve(registry={"uploads": 1}) as served:
+        await new_model(served)
+        await new_version(served)
+        given_up = served.registry.UploadArtifact()
+        for part in parts(data)[:3]:
+            await given_up.write(part)
+        async with asyncio.timeout(DEADLINE):
+            while not incoming(served):  # until the server has begun to store it
+                await asyncio.sleep(0.01)
+            given_up.cancel()
+            while incoming(served):
+                await asyncio.sleep(0.01)
+        assert (await upload(served, parts(data))).HasField("artifact")
 
 
 async def test_an_artifact_damaged_on_the_disk_ends_the_download_as_data_loss(served: Served) -> None:
