@@ -69,7 +69,7 @@ create_venv() {
       python=$(find_python) || python=
     fi
   fi
-  [[ -n $python ]] || refuse "Python 3.11 was not found: install it, or name it: PYTHON=/path/to/python3.11 make setup"
+  [[ -n $python ]] || refuse "${PYTHON:-python3} is no Python 3.11: install one, or name one: PYTHON=/path/to/python3.11 make setup"
   has_venv "$python" || refuse "$python cannot create environments: apt-get install python3-venv"
   say "creating $VENV"
   "$python" -m venv --clear "$VENV"
@@ -78,7 +78,7 @@ create_venv() {
 # The lock file is made for Python 3.11.
 find_python() {
   local name
-  for name in ${PYTHON:-} python3.11 python3 /usr/bin/python3; do
+  for name in ${PYTHON:-python3.11 python3 /usr/bin/python3}; do
     if is_right_python "$name"; then
       echo "$name"
       return
