@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +15,20 @@ from synapsenet.testing.clock import NOON
 from synapsenet.testing.registry import artifact, version
 
 LATER = NOON + timedelta(hours=1)
+PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 LIFE = [State.TRAINING, State.VALIDATING, State.REGISTERED, State.DEPLOYING, State.SERVING, State.DEPRECATED, State.ARCHIVED]
 
 
 def test_every_state_has_its_moves_and_only_archived_has_none() -> None:
     assert set(MOVES) == set(State)
     assert [state for state, targets in MOVES.items() if not targets] == [State.ARCHIVED]
+
+
+def test_the_documentation_shows_the_table_as_it_is() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for source, targets in MOVES.items():
+        shown = ", ".join(f"`{target}`" for target in State if target in targets) or "nothing"
+        assert f"| `{source}` | {shown} |" in page
 
 
 def test_a_version_goes_through_its_whole_life() -> None:
