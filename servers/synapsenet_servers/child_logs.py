@@ -21,11 +21,12 @@ def bound_log(log: Path, *, limit: int) -> None:
     """Do the same to a log that a child has open: copied, then emptied under it.
 
     The child goes on at the beginning because its descriptor appends. What it writes between the two is lost, which is
-    the price of not standing between a child and its log.
+    the price of not standing between a child and its log. Where no copy can be kept, on a full disk say, none is.
     """
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > limit:
-            shutil.copyfile(log, _kept(log))
+            with contextlib.suppress(OSError):
+                shutil.copyfile(log, _kept(log))
             os.truncate(log, 0)
 
 

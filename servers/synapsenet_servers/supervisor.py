@@ -160,4 +160,7 @@ class Supervisor:
         while True:
             await self._clock.sleep(self._options.log_check)
             for child in list(self._children.values()):
-                await asyncio.to_thread(bound_log, child.spec.log, limit=child.spec.log_limit)
+                try:
+                    await asyncio.to_thread(bound_log, child.spec.log, limit=child.spec.log_limit)
+                except OSError:
+                    _log.exception("the log of %s cannot be kept within its limit", child.name)

@@ -145,6 +145,14 @@ async def test_grpc_through_the_edge_answers_and_fails_as_without_it(behind: Beh
     assert found[0] == found[1]
 
 
+async def test_the_bound_of_json_bodies_is_none_of_grpcs(behind: Behind) -> None:
+    name = "x" * (6 << 20)
+    async with grpc.aio.insecure_channel(behind.edge.address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+        stub = experiment_service_pb2_grpc.ExperimentServiceStub(channel)
+        answer = await stub.CreateExperiment(pb.CreateExperimentRequest(name=name, request_id="r"), timeout=10)
+    assert answer.experiment.name == name
+
+
 async def test_the_callers_deadline_reaches_the_platform_and_no_other_is_invented(behind: Behind) -> None:
     async with grpc.aio.insecure_channel(behind.edge.address) as channel:
         stub = experiment_service_pb2_grpc.ExperimentServiceStub(channel)
