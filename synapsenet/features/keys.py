@@ -93,7 +93,7 @@ def parse_entity(entity_keys: Sequence[EntityKey], text: str, *, field: str) -> 
             [key] = encode_keys(entity_keys, Columns(1, columns), field=field)
             if entity_texts(entity_keys, [key]) == [text]:  # 07 is no other name of 7
                 return key
-        except ValueError:
+        except (ValueError, InvalidArgument):  # no integer, one beyond 64 bits, or a key longer than any that is stored
             pass
     names = "|".join(key.name for key in entity_keys)
     raise InvalidArgument("ENTITY_INVALID", f"{text!r} names no entity", field=field, remedy=f"write it as {names}")
