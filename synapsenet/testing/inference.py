@@ -1,0 +1,330 @@
+"""What inference's ports promise, and stand-ins for the world that unit tests need."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from synapsenet.inference.model import (
+    BatchingPolicy,
+    Condition,
+    DataType,
+    Deployment,
+    DeploymentState,
+    ModelDeployed,
+    Signature,
+    TensorSpec,
+    VersionKey,
+)
+from synapsenet.inference.ports import Executable, Executor, InferenceWork, RegisteredVersion, Registry, Runtime
+from synapsenet.inference.tensors import Array
+from synapsenet.platform.paging import PageRequest
+from synapsenet.platform.work import Request, WorkFactory
+from synapsenet.testing.clock import NOON
+from synapsenet.testing.onnx_models import exact_model, exact_weights, external_model, gathering_model, identity_model
+
+T = TypeVar("T")
+
+KEY = VersionKey("mdl-1", 1)
+
+
+def deployment(key: VersionKey = KEY, *, state: DeploymentState = DeploymentState.SERVING, order: int = 1) -> Deployment:
+    """A deployment of the exact model about which everything but a condition is said."""
+    artifact = exact_model()
+    return Deployment(
+        key=key,
+        model_name=f"name-of-{key.model_id}",
+        state=state,
+        artifact_sha256=hashlib.sha256(artifact).hexdigest(),
+        artifact_size=len(artifact),
+        artifact_format="onnx",
+        batching=BatchingPolicy(max_batch_size=7, max_linger=timedelta(microseconds=1_500), max_queued_bytes=1 << 33),
+        relaxed=True,
+        pinned=True,
+        order=order,
+        deployed_at=NOON,
+    )
+
+
+CONDITION = Condition(reason="ARTIFACT_CORRUPT", message="the artifact is damaged", since=NOON)
+
+
+class DeploymentsContract:
+    """Run over every adapter by a class that provides the fixture `work`."""
+
+    async def test_a_deployment_is_found_as_it_was_added_with_the_request_that_asked_for_it(
+        self, work: WorkFactory[InferenceWork]
+    ) -> None:
+        made, request = deployment(), Request("wish", b"digest")
+        await work.run(lambda tx: tx.deployments.add(made, request))
+        assert await work.read(lambda tx: tx.deployments.find(KEY)) == made
+        assert await work.read(lambda tx: tx.deployments.request(KEY)) == request
+        assert await work.read(lambda tx: tx.deployments.find(VersionKey("mdl-1", 2))) is None
+
+    async def test_an_update_keeps_state_and_condition_and_the_request_unless_another_is_given(
+        self, work: WorkFactory[InferenceWork]
+    ) -> None:
+        first, second = Request("deploy", b"1"), Request("undeploy", b"2")
+        await work.run(lambda tx: tx.deployments.add(deployment(), first))
+        failed = replace(deployment(), state=DeploymentState.FAILED, condition=CONDITION)
+        await work.run(lambda tx: tx.deployments.update(failed))
+        assert await work.read(lambda tx: tx.deployments.find(KEY)) == failed
+        assert await work.read(lambda tx: tx.deployments.request(KEY)) == first
+        await work.run(lambda tx: tx.deployments.update(deployment(), second))
+        assert await work.read(lambda tx: tx.deployments.find(KEY)) == deployment()
+        assert await work.read(lambda tx: tx.deployments.request(KEY)) == second
+
+    async def test_a_removed_deployment_is_gone_and_may_come_again(self, work: WorkFactory[InferenceWork]) -> None:
+        for _ in range(2):
+            await work.run(lambda tx: tx.deployments.add(deployment(), Request()))
+            await work.run(lambda tx: tx.deployments.remove(KEY))
+            assert await work.read(lambda tx: tx.deployments.all()) == []
+
+    async def test_all_are_given_in_the_order_in_which_they_were_deployed(self, work: WorkFactory[InferenceWork]) -> None:
+        made = [deployment(VersionKey(model, 1), order=order) for order, model in ((3, "a"), (1, "b"), (2, "c"))]
+        await work.run(lambda tx: [tx.deployments.add(one, Request()) for one in made])
+        stored = await work.read(lambda tx: tx.deployments.all())
+        assert [one.key.model_id for one in stored] == ["b", "c", "a"]
+
+    async def test_pages_are_ordered_by_model_and_version_and_may_be_of_one_model(
+        self, work: WorkFactory[InferenceWork]
+    ) -> None:
+        keys = [VersionKey(model, version) for model in ("b", "a") for version in (10, 9, 1)]
+        await work.run(lambda tx: [tx.deployments.add(deployment(key), Request()) for key in keys])
+        seen: list[VersionKey] = []
+        token = ""
+        while True:
+            wanted = PageRequest(size=4, token=token)
+            page = await work.read(lambda tx, wanted=wanted: tx.deployments.page(wanted, model_id=""))  # type: ignore[misc]
+            seen += [one.key for one in page.items]
+            if not (token := page.next_token):
+                break
+        assert seen == sorted(keys)
+        only = await work.read(lambda tx: tx.deployments.page(PageRequest(), model_id="b"))
+        assert [one.key.version for one in only.items] == [1, 9, 10]
+
+    async def test_a_failed_unit_of_work_leaves_neither_deployment_nor_event(self, work: WorkFactory[InferenceWork]) -> None:
+        def fail(tx: InferenceWork) -> None:
+            tx.deployments.add(deployment(), Request())
+            tx.events.append(f"deployment/{KEY}", ModelDeployed(deployment=deployment()))
+            raise KeyError("it changed its mind")
+
+        with pytest.raises(KeyError):
+            await work.run(fail)
+        assert await work.read(lambda tx: tx.deployments.find(KEY)) is None
+
+
+class RuntimeContract:
+    """Run over every runtime for ONNX by a class that provides the fixture `runtime`."""
+
+    def test_a_loaded_model_tells_its_signature_and_computes(self, runtime: Runtime) -> None:
+        loaded = runtime.load(exact_model(), artifact_format="onnx")
+        assert loaded.signature == Signature(
+            inputs=(TensorSpec("pixels", DataType.FLOAT32, (-1, 8)),),
+            outputs=(TensorSpec("scores", DataType.FLOAT32, (-1, 3)), TensorSpec("label", DataType.INT64, (-1,))),
+            batches=True,
+        )
+        pixels = np.arange(16, dtype=np.float32).reshape(2, 8)
+        weights, bias = exact_weights()
+        scores, label = loaded.compute([pixels])
+        np.testing.assert_array_equal(scores, pixels @ weights + bias)
+        np.testing.assert_array_equal(label, scores.argmax(axis=1))
+
+    def test_a_model_of_fixed_extents_does_not_batch(self, runtime: Runtime) -> None:
+        loaded = runtime.load(identity_model(TensorProto.DOUBLE, [1, 2]), artifact_format="onnx")
+        assert loaded.signature.inputs == (TensorSpec("x", DataType.FLOAT64, (1, 2)),)
+        assert not loaded.signature.batches
+
+    def test_texts_come_through(self, runtime: Runtime) -> None:
+        loaded = runtime.load(identity_model(TensorProto.STRING, ["rows"]), artifact_format="onnx")
+        (given,) = loaded.compute([np.array(["wörld", ""], dtype=object)])
+        assert given.tolist() == ["wörld", ""]
+
+    def test_inputs_that_the_model_cannot_take_are_its_callers_fault(self, runtime: Runtime) -> None:
+        loaded = runtime.load(gathering_model(), artifact_format="onnx")
+        with pytest.raises(InvalidArgument) as refusal:
+            loaded.compute([np.array([99])])
+        assert refusal.value.reason == "MODEL_FAILED"
+        assert loaded.compute([np.array([3])])[0].tolist() == [3.0]
+
+    @pytest.mark.parametrize(
+        ("artifact", "reason"),
+        [
+            (b"no model at all", "ARTIFACT_NOT_ONNX"),
+            (exact_model()[:-40], "ARTIFACT_NOT_ONNX"),
+            (external_model(), "ARTIFACT_EXTERNAL_DATA"),
+            (identity_model(TensorProto.BFLOAT16, ["rows"]), "MODEL_TYPE_UNSUPPORTED"),
+        ],
+        ids=["garbage", "truncated", "external data", "bfloat16"],
+    )
+    def test_what_cannot_be_run_is_refused(self, runtime: Runtime, artifact: bytes, reason: str) -> None:
+        with pytest.raises(InvalidArgument) as refusal:
+            runtime.load(artifact, artifact_format="onnx")
+        assert refusal.value.reason == reason
+
+    def test_another_format_is_refused_by_name(self, runtime: Runtime) -> None:
+        with pytest.raises(FailedPrecondition, match="'safetensors'"):
+            runtime.load(exact_model(), artifact_format="safetensors")
+
+
+class Inline(Executor):
+    """Runs work at once, on the loop; or holds it back until `release`, to see what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        await self._open.wait()
+        return work()
+
+
+class Doubling(Executable):
+    """`y` = 2 `x`, float32 [-1, 1]; refuses batches with a negative number in them. Remembers the rows of each batch."""
+
+    runtime = "sample"
+    signature = Signature(
+        inputs=(TensorSpec("x", DataType.FLOAT32, (-1, -1)),),
+        outputs=(TensorSpec("y", DataType.FLOAT32, (-1, -1)),),
+        batches=True,
+    )
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def compute(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        (x,) = inputs
+        self.batches.append(len(x))
+        if (x < 0).any():
+            raise InvalidArgument("MODEL_FAILED", "a number is negative")
+        return [2 * x]
+
+
+class MemoryRegistry(Registry):
+    """A registry of whatever `add` was given; away while `reachable` is False.
+
+    Attributes:
+        states: the versions' states as inference has set them.
+        conditions: what inference has said is wrong with them.
+        downloads: how often an artifact was asked for.
+    """
+
+    def __init__(self) -> None:
+        self._artifacts: dict[VersionKey, bytes] = {}
+        self.states: dict[VersionKey, str] = {}
+        self.conditions: dict[VersionKey, Condition | None] = {}
+        self.downloads = 0
+        self.reachable = True
+
+    def add(self, artifact: bytes, key: VersionKey = KEY) -> None:
+        self._artifacts[key] = artifact
+        self.states[key] = "registered"
+
+    async def find(self, model: str, version: int) -> RegisteredVersion:
+        self._reach()
+        key = VersionKey(model, version)
+        if key not in self._artifacts:
+            raise NotFound("VERSION_UNKNOWN", f"there is no version {version} of {model}")
+        artifact = self._artifacts[key]
+        return RegisteredVersion(
+            key=key,
+            model_name=f"name-of-{model}",
+            artifact_sha256=hashlib.sha256(artifact).hexdigest() if artifact else "",
+            artifact_size=len(artifact),
+            artifact_format="onnx",
+        )
+
+    async def resolve(self, model: str, alias: str) -> int:
+        self._reach()
+        return max(key.version for key in self._artifacts if key.model_id == model)
+
+    async def require(self, model: str) -> None:
+        self._reach()
+        if not any(key.model_id == model for key in self._artifacts):
+            raise NotFound("MODEL_UNKNOWN", f"there is no model {model}")
+
+    async def download(self, key: VersionKey) -> AsyncIterator[bytes]:
+        self._reach()
+        self.downloads += 1
+        yield self._artifacts[key]
+
+    async def deploying(self, key: VersionKey) -> None:
+        self._reach()
+        if self.states[key] == "archived":
+            raise FailedPrecondition("MOVE_NOT_ALLOWED", "an archived version cannot be deployed")
+        if self.states[key] == "registered":
+            self.states[key] = "deploying"
+
+    async def serving(self, key: VersionKey) -> None:
+        self._reach()
+        self.states[key] = "serving"
+
+    async def released(self, key: VersionKey, condition: Condition | None) -> None:
+        self._reach()
+        if self.states[key] in ("deploying", "serving"):
+            self.states[key] = "registered"
+            self.conditions[key] = condition
+
+    async def troubled(self, key: VersionKey, condition: Condition | None) -> None:
+        self._reach()
+        self.conditions[key] = condition
+
+    def _reach(self) -> None:
+        if not self.reachable:
+            raise Unavailable("PEER_UNAVAILABLE", "registry does not answer", remedy="retry")
+
+
+class RegistryContract:
+    """Run over the peer and over `MemoryRegistry` by a class that provides the fixtures `registry` and `registered`.
+
+    `registered` is a version in the registry, ready to be deployed, that has the exact model as its artifact.
+    """
+
+    @abstractmethod
+    async def state(self, key: VersionKey) -> str:
+        """The version's state as the registry has it, in lower case."""
+
+    async def test_a_registered_version_is_found_and_its_artifact_downloaded(
+        self, registry: Registry, registered: RegisteredVersion
+    ) -> None:
+        assert await registry.find(registered.key.model_id, registered.key.version) == registered
+        artifact = b"".join([chunk async for chunk in registry.download(registered.key)])
+        assert hashlib.sha256(artifact).hexdigest() == registered.artifact_sha256
+        assert len(artifact) == registered.artifact_size
+
+    async def test_what_is_not_there_is_not_found(self, registry: Registry, registered: RegisteredVersion) -> None:
+        await registry.require(registered.key.model_id)
+        with pytest.raises(NotFound):
+            await registry.require("mdl-nobody")
+        with pytest.raises(NotFound):
+            await registry.find(registered.key.model_id, 99)
+
+    async def test_each_step_of_a_deployment_may_be_noted_twice(
+        self, registry: Registry, registered: RegisteredVersion
+    ) -> None:
+        key = registered.key
+        for note, state in ((registry.deploying, "deploying"), (registry.serving, "serving"), (registry.deploying, "serving")):
+            for _ in range(2):
+                await note(key)
+                assert await self.state(key) == state
+        await registry.troubled(key, CONDITION)
+        await registry.troubled(key, None)
+        for _ in range(2):
+            await registry.released(key, CONDITION)
+            assert await self.state(key) == "registered"
