@@ -175,6 +175,11 @@ class Execution:
             yield data
 
     async def _stop_all(self) -> None:
+        """Leave no process; those of a job that has made it were told so and have the grace to end by themselves."""
+        verdict = self._live.verdict
+        if verdict.done() and verdict.result().succeeded and self._started:
+            leaving = [asyncio.create_task(process.wait()) for _, process in self._started]
+            await asyncio.wait(leaving, timeout=self._options.stop_grace)
         ended = await asyncio.gather(*(process.stop(self._options.stop_grace) for _, process in self._started))
         for (launch, _), end in zip(self._started, ended, strict=True):
             if launch.kind is ProcessKind.WORKER:

@@ -26,6 +26,10 @@ class Verdict:
     failure: Failure | None = None
 
     @property
+    def succeeded(self) -> bool:
+        return not self.cancelled and self.failure is None
+
+    @property
     def reason(self) -> str:
         """UPPER_SNAKE_CASE."""
         return self.failure.reason if self.failure else "CANCELLED" if self.cancelled else "FINISHED"

@@ -27,10 +27,11 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 
 class LocalProcess(Process):
-    """A child of the supervisor."""
+    """A child of the supervisor; once it has ended its socket is removed, and its log if nothing was said."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, socket: Path | None) -> None:
         self._child = child
+        self._socket = socket
         self.pid = child.pid or 0
 
     async def wait(self) -> Ended:
@@ -39,6 +40,11 @@ class LocalProcess(Process):
 
     async def stop(self, grace: float) -> Ended:
         ended = await self._child.stop(grace)
+        if self._socket:
+            self._socket.unlink(missing_ok=True)
+        log = self._child.spec.log
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
         return Ended(clean=ended.code == 0, sentence=ended.reason)
 
 
@@ -70,15 +76,18 @@ class LocalProcesses(Processes):
                 log=self._logs / f"{name}.log",
             )
         )
-        return LocalProcess(child)
+        return LocalProcess(child, self._socket(launch.job_id) if launch.kind is ProcessKind.PARAMETER_SERVER else None)
 
     def server_address(self, job_id: str) -> str:
-        path = str(self._run / f"{job_id}.sock")
+        path = str(self._socket(job_id))
         if len(path.encode()) > _SOCKET_PATH_LIMIT:
             raise FailedPrecondition(
                 "RUN_FOLDER_TOO_LONG", "the folder for sockets has too long a path", remedy="choose a shorter one"
             )
         return f"unix:{path}"
+
+    def _socket(self, job_id: str) -> Path:
+        return self._run / f"{job_id}.sock"
 
 
 def _python_path() -> str:
