@@ -31,6 +31,8 @@ from synapsenet_servers.supervisor import Supervisor
 
 CONTRACTS = Path(synapsenet_api.__file__).with_name("api.binpb")
 CLOCK = SystemClock()
+CROWD = 60
+"""How many calls for `crowded` have to be there before all of them fail at once."""
 # mypy: disable-error-code="override"
 # The generated signatures are those of both stacks, ours is asyncio's.
 
@@ -42,6 +44,7 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
         self.calls: Counter[str] = Counter()
         self.deadlines: list[float | None] = []
         self.abandoned = asyncio.Event()
+        self.crowd = asyncio.Event()
 
     async def GetExperiment(self, request: pb.GetExperimentRequest, context: Any) -> pb.GetExperimentResponse:
         self.calls[request.experiment_id] += 1
@@ -52,7 +55,11 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
             case "busy":
                 raise ResourceExhausted("SERVER_BUSY", "busy", retry_after=3)
             case "away":
-                await asyncio.sleep(0.05)
+                raise Unavailable("STORE_AWAY", "the store is away")
+            case "crowded":
+                if self.calls["crowded"] >= CROWD:
+                    self.crowd.set()
+                await self.crowd.wait()
                 raise Unavailable("STORE_AWAY", "the store is away")
             case "broken":
                 raise Internal("BROKEN", "broken")
