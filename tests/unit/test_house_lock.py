@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -24,6 +26,20 @@ def wished(*extras: str) -> Iterator[Requirement]:
 def test_the_lock_pins_what_the_project_asks_for() -> None:
     for requirement in wished("server", "cluster", "dev"):
         assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)]), requirement
+
+
+@pytest.mark.parametrize("python", ["3.11.2", "3.11.99"])
+def test_the_lock_is_whole_on_every_python_3_11(python: str) -> None:
+    """Hash mode refuses what is required and not pinned, and what is required may depend on the patch release."""
+    environment = {"python_full_version": python, "extra": ""}
+    missing = {
+        f"{name} wants {wish}"
+        for name in PINS
+        for wish in map(Requirement, metadata.requires(name) or ())
+        if (wish.marker is None or wish.marker.evaluate(environment)) and canonicalize_name(wish.name) not in PINS
+    }
+
+    assert missing == set()
 
 
 def test_every_pin_carries_hashes() -> None:
