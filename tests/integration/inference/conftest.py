@@ -74,20 +74,26 @@ class Client:
         return (await self.registry.GetVersion(request)).version
 
 
+@asynccontextmanager
+async def hosted(folder: Path) -> AsyncIterator[int]:
+    """The three roles on `folder`; gives their port."""
+    run = folder / "run"
+    run.mkdir(exist_ok=True)
+    roles = {"models": models.assemble, "registry": registry.assemble, "inference": inference.assemble}
+    async with (
+        open_platform(Config(), data=folder / "data", run=run) as platform,
+        hosting(platform, roles, outer=["127.0.0.1:0"], absent=ROWS) as host,
+    ):
+        yield host.ports[0]
+
+
 @pytest.fixture
 def serving(tmp_path: Path) -> Serving:
     """Start the three roles on this test's data; again after the last one ended."""
 
     @asynccontextmanager
     async def serve() -> AsyncIterator[Client]:
-        run = tmp_path / "run"
-        run.mkdir(exist_ok=True)
-        roles = {"models": models.assemble, "registry": registry.assemble, "inference": inference.assemble}
-        async with (
-            open_platform(Config(), data=tmp_path / "data", run=run) as platform,
-            hosting(platform, roles, outer=["127.0.0.1:0"], absent=ROWS) as host,
-            grpc.aio.insecure_channel(f"127.0.0.1:{host.ports[0]}") as channel,
-        ):
+        async with hosted(tmp_path) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Client(channel)
 
     return serve
