@@ -2,10 +2,10 @@
 
 A method of an area does not call anything: it builds a description (which request, how the answer is shaped). The decorator
 above it hands the description to the transport of the object it is called on: a `Blocking` area returns the result, an
-`Asyncio` area an awaitable of it. Arguments, docstrings and shaping stand once for both, and both are fully typed.
+`Asyncio` area a coroutine for it. Arguments, docstrings and shaping stand once for both, and both are fully typed.
 
     decorator     description               on a Blocking area    on an Asyncio area
-    @answering    Ask, Upload, Download     R                     Awaitable[R]
+    @answering    Ask, Upload, Download     R                     Coroutine of R
     @paging       Pages                     Iterator[R]           AsyncIterator[R]
     @streaming    Watch, Conversation       Stream[R]             AsyncStream[R]
 """
@@ -13,7 +13,7 @@ above it hands the description to the transport of the object it is called on: a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -193,7 +193,7 @@ class answering(_Described[P], Generic[P, R]):  # noqa: N801  # reads like prope
     @overload
     def __get__(self, area: Blocking, owner: type) -> Callable[P, R]: ...
     @overload
-    def __get__(self, area: Asyncio, owner: type) -> Callable[P, Awaitable[R]]: ...
+    def __get__(self, area: Asyncio, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
     @overload
     def __get__(self, area: None, owner: type) -> answering[P, R]: ...
     def __get__(self, area: Any, owner: type) -> Any:
