@@ -231,7 +231,7 @@ class Registry:
             if known.versions:
                 raise FailedPrecondition(
                     "MODEL_HAS_VERSIONS",
-                    f"model {known.name} has {known.versions} versions and cannot be deleted",
+                    f"model {known.name} has versions and cannot be deleted",
                     field="model_id",
                     remedy="keep the model and archive its versions",
                     metadata={"model_id": model_id, "versions": str(known.versions)},

@@ -38,12 +38,7 @@ def version(found: Version) -> version_pb2.Version:
         state=_STATES[found.state],
         condition=None if found.condition is None else _condition(found.condition),
         description=found.description,
-        source=version_pb2.Source(
-            run_id=found.source.run_id,
-            job_id=found.source.job_id,
-            training_set_id=found.source.training_set_id,
-            reference=found.source.reference,
-        ),
+        source=None if found.source == Source() else _source(found.source),
         signature=None if found.signature is None else _signature(found.signature),
         metrics=found.metrics,
         tags=found.tags,
@@ -150,6 +145,12 @@ async def _chunks(requests: AsyncIterator[registry_service_pb2.UploadArtifactReq
 
 def _out_of_order(what: str) -> InvalidArgument:
     return InvalidArgument("UPLOAD_OUT_OF_ORDER", what, field="part", remedy="send one header, then only data")
+
+
+def _source(source: Source) -> version_pb2.Source:
+    return version_pb2.Source(
+        run_id=source.run_id, job_id=source.job_id, training_set_id=source.training_set_id, reference=source.reference
+    )
 
 
 def _condition(condition: Condition) -> version_pb2.VersionCondition:

@@ -223,6 +223,9 @@ async def test_a_model_is_deleted_only_without_versions_and_then_takes_none(serv
     await served.models.DeleteModel(models_pb.DeleteModelRequest(model_id="empty", etag=empty.etag))
     code, info, _ = await refusal(served.registry.CreateVersion(pb.CreateVersionRequest(model_id=empty.id)))
     assert (code, info.reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_UNKNOWN")
+    for reference in (empty.id, "empty"):
+        code, info, _ = await refusal(served.registry.ListVersions(pb.ListVersionsRequest(model_id=reference)))
+        assert (code, info.metadata["model_id"]) == (grpc.StatusCode.NOT_FOUND, reference)
 
 
 async def test_a_wrong_move_names_the_right_ones(served: Served) -> None:

@@ -360,7 +360,7 @@ class Version(_message.Message):
 
     @_builtins.property
     def source(self) -> Global___Source:
-        """Where it came from."""
+        """Where it came from; absent: nothing is known."""
 
     @_builtins.property
     def signature(self) -> Global___Signature:
