@@ -54,7 +54,7 @@ class SupervisorStatistics:
         children: how many live, by state.
         started: children started since the beginning, restarts not counted.
         restarts: restarts of the children that live.
-        given_up: children that ended for good without being asked to.
+        given_up: children that ended for good without being asked to; one that did its work and exited 0 is none.
     """
 
     children: Mapping[ChildState, int]
@@ -152,7 +152,9 @@ class Supervisor:
         finally:
             del self._children[child.name], self._lives[child.name]
             exit_ = await child.wait()
-            if not exit_.stopped:
+            if exit_.code == 0 and child.spec.restart is None:
+                _log.info("%s", exit_.reason)
+            elif not exit_.stopped:
                 self._given_up += 1
                 _log.error("%s\n%s", exit_.reason, exit_.last_words)
 

@@ -89,6 +89,12 @@ async def test_a_death_by_signal_is_noticed_at_once_and_named(supervisor: Superv
     assert supervisor.statistics().given_up == 1
 
 
+async def test_a_child_that_did_its_work_and_ended_was_not_given_up(supervisor: Supervisor, spec: Spec) -> None:
+    child = await supervisor.start(spec("exit 0"))
+    assert (await child.wait()).code == 0
+    assert supervisor.statistics().given_up == 0
+
+
 async def test_a_stopped_child_had_its_chance_to_end_by_itself(supervisor: Supervisor, spec: Spec) -> None:
     child = await supervisor.start(spec("trap 'echo drained; exit 0' TERM; echo up; while :; do sleep 0.05; done"))
     await said(child.spec.log, "up")
