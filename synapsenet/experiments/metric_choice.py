@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from synapsenet.errors import InvalidArgument
-from synapsenet.experiments.model import Direction, Experiment, Reducer, Run
+from synapsenet.experiments.model import Direction, Experiment, MetricDefinition, Reducer, Run
 
 _HIGHER = """accuracy acc auc auroc auprc f1 precision recall score reward return r2 bleu rouge map ndcg mrr iou dice
 throughput top1 top5 specificity sensitivity likelihood"""
@@ -44,7 +44,7 @@ def direction_of(
     """
     if asked is not None:
         return asked, DirectionSource.REQUEST
-    defined = {experiment.metric_definition(metric).direction for experiment in experiments} - {None}
+    defined = {definition.direction for definition in _definitions(metric, experiments)} - {None}
     if len(defined) > 1:
         raise InvalidArgument(
             "DIRECTION_CONFLICT",
@@ -66,7 +66,7 @@ def reducer_of(
     Raises:
         InvalidArgument: DIRECTION_UNKNOWN, the best value is wanted of a metric whose direction nobody knows.
     """
-    defined = {experiment.metric_definition(metric).reducer for experiment in experiments} - {None}
+    defined = {definition.reducer for definition in _definitions(metric, experiments)} - {None}
     reducer = asked or (defined.pop() if len(defined) == 1 else None) or Reducer.LAST
     if reducer is not Reducer.BEST:
         return reducer
@@ -108,3 +108,8 @@ def preference(experiments: Iterable[Experiment], metrics: Iterable[str]) -> lis
     """The metrics in the order in which one is chosen for a request that names none: defined ones first, then by name."""
     defined = {definition.name for experiment in experiments for definition in experiment.metric_definitions}
     return sorted(metrics, key=lambda metric: (metric not in defined, metric))
+
+
+def _definitions(metric: str, experiments: Iterable[Experiment]) -> list[MetricDefinition]:
+    found = (experiment.definition_of(metric) for experiment in experiments)
+    return [definition for definition in found if definition is not None]

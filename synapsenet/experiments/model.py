@@ -111,9 +111,9 @@ class Experiment:
         _check_unique([definition.name for definition in self.metric_definitions], "metric_definitions")
         _check_unique([definition.name for definition in self.parameter_definitions], "parameter_definitions")
 
-    def metric_definition(self, metric: str) -> MetricDefinition:
-        """What is said of `metric`; nothing, if it is not defined."""
-        return next((known for known in self.metric_definitions if known.name == metric), MetricDefinition(name=metric))
+    def definition_of(self, metric: str) -> MetricDefinition | None:
+        """What is said of `metric`; None if nothing is."""
+        return next((known for known in self.metric_definitions if known.name == metric), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
