@@ -152,11 +152,14 @@ class Deployer:
                 await self._settle(deployment)
 
     async def stop(self) -> None:
-        """Give up what is under way; the next start carries it on."""
+        """Give up what is under way, which the next start carries on, and answer whoever waits for a prediction."""
         tasks = [one.task for one in self._under_way.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _, resident in self._residents:
+            if resident is not None:
+                await resident.batcher.close()
 
     async def _earlier(self, request: Request) -> Deployment | None:
         answer = await self._work.read(lambda tx: tx.earlier(request))
@@ -268,6 +271,8 @@ class Deployer:
 
     async def _settle(self, deployment: Deployment) -> None:
         """Carry on with what is recorded of `deployment`; what fails is recorded too, and tried again."""
+        if deployment.key in self._under_way or self._residents.deployment(deployment.key) is not deployment:
+            return  # somebody has taken it up meanwhile
         match deployment.state:
             case DeploymentState.LOADING:
                 steps = self._take_in(deployment)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from synapsenet.clock import Clock
 from synapsenet.errors import DataLoss, DeadlineExceeded, Internal, SynapseError
@@ -54,10 +52,8 @@ class Loader:
             Unavailable: the registry is away and there is no copy here.
         """
         begun = self._clock.monotonic()
-        async with _at_most(self._options.fetch_timeout_s, "FETCH_TIMEOUT", f"fetching the artifact of {deployment.key}"):
-            artifact = await self._verified(deployment)
-        async with _at_most(self._options.load_timeout_s, "LOAD_TIMEOUT", f"loading {deployment.key}"):
-            executable = await self._executable(artifact, deployment.artifact_format)
+        artifact = await self._fetched(deployment)
+        executable = await self._executable(artifact, deployment)
         batcher = Batcher(executable=executable, executor=self._runs, policy=deployment.batching, clock=self._clock)
         return Resident(
             executable=executable,
@@ -70,13 +66,33 @@ class Loader:
         """Give this replica's copy up."""
         await self._artifacts.delete(sha256)
 
-    async def _executable(self, artifact: bytes, artifact_format: str) -> Executable:
+    async def _executable(self, artifact: bytes, deployment: Deployment) -> Executable:
+        seconds = self._options.load_timeout_s
         try:
-            return await self._loads.run(lambda: self._runtime.load(artifact, artifact_format=artifact_format))
+            async with asyncio.timeout(seconds):
+                return await self._loads.run(lambda: self._runtime.load(artifact, artifact_format=deployment.artifact_format))
         except SynapseError:
             raise
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                "LOAD_TIMEOUT",
+                f"loading {deployment.key} took more than {seconds:g} s",
+                remedy="retry, or raise inference.load_timeout_s",
+            ) from error
         except Exception as error:
             raise Internal("LOAD_CRASHED", "loading ended with an unexpected error", secret=repr(error)) from error
+
+    async def _fetched(self, deployment: Deployment) -> bytes:
+        seconds = self._options.fetch_timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._verified(deployment)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                "FETCH_TIMEOUT",
+                f"fetching the artifact of {deployment.key} took more than {seconds:g} s",
+                remedy="retry, or raise inference.fetch_timeout_s",
+            ) from error
 
     async def _verified(self, deployment: Deployment) -> bytes:
         """The artifact from this replica's copy; a damaged copy is fetched anew."""
@@ -97,12 +113,3 @@ class Loader:
 
     async def _read(self, sha256: str) -> bytes:
         return b"".join([chunk async for chunk in self._artifacts.read(sha256)])
-
-
-@asynccontextmanager
-async def _at_most(seconds: float, reason: str, doing: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise DeadlineExceeded(reason, f"{doing} took more than {seconds:g} s", remedy="retry, or allow more time") from error
