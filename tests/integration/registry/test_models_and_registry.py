@@ -181,6 +181,16 @@ async def test_an_artifact_over_the_operators_limit_is_refused_with_the_limit(se
         assert info.metadata["limit"] == "100"
 
 
+async def test_a_large_upload_repeated_is_answered_before_its_bytes_have_come(served: Served) -> None:
+    await new_model(served)
+    await new_version(served)
+    requests = parts(onnx_file(rows=250_000), step=1 << 18)
+    first = await upload(served, requests)
+    assert first.artifact.size_bytes > 10_000_000
+    assert await upload(served, requests) == first
+    assert (await upload(served, requests[:1])) == first
+
+
 async def test_an_upload_that_its_client_gives_up_leaves_no_bytes_and_no_slot_taken(serve: Serve) -> None:
     data = onnx_file()
     async with serve(registry={"uploads": 1}) as served:
