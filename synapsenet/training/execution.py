@@ -97,7 +97,11 @@ class Execution:
             if live.verdict.done():
                 return
             launch = Launch(job_id=live.job.id, kind=kind, index=index, token=live.token)
-            process = await self._around.processes.start(launch)
+            try:
+                process = await self._around.processes.start(launch)
+            except SynapseError as error:
+                live.end(failure=_lost(launch, f"could not be started: {error.public}"))
+                return
             self._started.append((launch, process))
             if kind is ProcessKind.WORKER:
                 live.worker_started(index, process.pid)
@@ -155,12 +159,7 @@ class Execution:
     async def _await_exit(self, launch: Launch, process: Process) -> None:
         """A process that ends before the verdict is lost: it waits to be told to stop."""
         ended = await process.wait()
-        if launch.kind is ProcessKind.WORKER:
-            name = worker_id(launch.index)
-            failure = Failure(reason="WORKER_LOST", message=f"{name} was lost: {ended.sentence}", worker_id=name)
-        else:
-            failure = Failure(reason="PARAMETER_SERVER_LOST", message=f"the parameter server was lost: {ended.sentence}")
-        self._live.end(failure=failure)
+        self._live.end(failure=_lost(launch, f"was lost: {ended.sentence}"))
 
     async def _store(self) -> Artifact:
         """The final parameters in the artifact store, once they have arrived."""
@@ -216,6 +215,13 @@ class Execution:
         committed = await self._around.work.run(commit)
         self._around.changes.announce(job.id)
         return committed
+
+
+def _lost(launch: Launch, how: str) -> Failure:
+    if launch.kind is ProcessKind.WORKER:
+        name = worker_id(launch.index)
+        return Failure(reason="WORKER_LOST", message=f"{name} {how}", worker_id=name)
+    return Failure(reason="PARAMETER_SERVER_LOST", message=f"the parameter server {how}")
 
 
 def _failure(error: SynapseError) -> Failure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class GrpcParameterStream(ParameterStream):
     """A joined stream; use it in one thread, and `leave` or `close` it."""
 
     def __init__(self, channel: grpc.Channel, membership: Membership, schema: ParameterSchema, *, join: float) -> None:
-        """Say hello and wait up to `join` seconds for the server to listen.
+        """Say hello and wait up to `join` seconds for the welcome, also for a server that does not listen yet.
 
         The stream itself has no deadline: it lasts as long as the job, whose own limit ends it.
 
@@ -56,17 +57,19 @@ class GrpcParameterStream(ParameterStream):
             Aborted: the job is over.
             Unavailable: PARAMETER_SERVER_LOST.
         """
-        try:
-            grpc.channel_ready_future(channel).result(timeout=join)
-        except grpc.FutureTimeoutError as error:
-            raise Unavailable("PARAMETER_SERVER_LOST", f"the parameter server did not answer within {join:g} s") from error
         self._schema = schema
         self._sequence = itertools.count(1)
         self._outgoing: queue.Queue[pb.TrainRequest | None] = queue.Queue(_OUTGOING)
         self._beat = join
         self._outgoing.put(pb.TrainRequest(hello=_hello(membership, schema)))
-        self._answers = ParameterServerServiceStub(channel).Train(self._requests())
-        welcome = self._next("welcome").welcome
+        self._answers = ParameterServerServiceStub(channel).Train(self._requests(), wait_for_ready=True)
+        impatience = threading.Timer(join, self.close)
+        impatience.daemon = True
+        impatience.start()
+        try:
+            welcome = self._next("welcome").welcome
+        finally:
+            impatience.cancel()
         self._beat = welcome.lease_ttl.ToMilliseconds() / 1000 / _BEATS_A_LEASE
         self._max_chunk = welcome.max_chunk_bytes
         self._epoch = welcome.server_epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import synapsenet_api
 import synapsenet_servers
 from synapsenet.errors import FailedPrecondition
 from synapsenet.training.ports import Ended, Launch, Process, Processes, ProcessKind
-from synapsenet_servers.child import Child, ChildSpec
-from synapsenet_servers.launcher import environment
+from synapsenet_servers import launcher
+from synapsenet_servers.child import Child, ChildSpec, Exit
 from synapsenet_servers.roles.control_stream import TOKEN_VARIABLE
 from synapsenet_servers.supervisor import Supervisor
 
@@ -35,8 +36,7 @@ class LocalProcess(Process):
         self.pid = child.pid or 0
 
     async def wait(self) -> Ended:
-        ended = await self._child.wait()
-        return Ended(clean=ended.code == 0, sentence=ended.reason)
+        return _ended(await self._child.wait())
 
     async def stop(self, grace: float) -> Ended:
         ended = await self._child.stop(grace)
@@ -45,7 +45,7 @@ class LocalProcess(Process):
         log = self._child.spec.log
         if log.exists() and not log.stat().st_size:
             log.unlink()
-        return Ended(clean=ended.code == 0, sentence=ended.reason)
+        return _ended(ended)
 
 
 class LocalProcesses(Processes):
@@ -71,7 +71,7 @@ class LocalProcesses(Processes):
             ChildSpec(
                 name=name,
                 argv=[sys.executable, "-m", _MODULES[launch.kind], *arguments],
-                env=environment(PYTHONPATH=_python_path(), **{TOKEN_VARIABLE: launch.token}, **_ONE_THREAD),
+                env=launcher.environment(PYTHONPATH=_python_path(), **{TOKEN_VARIABLE: launch.token}, **_ONE_THREAD),
                 cwd=self._run,
                 log=self._logs / f"{name}.log",
             )
@@ -88,6 +88,15 @@ class LocalProcesses(Processes):
 
     def _socket(self, job_id: str) -> Path:
         return self._run / f"{job_id}.sock"
+
+
+def _ended(exit_: Exit) -> Ended:
+    """How the process itself ended: one that was killed before it was asked to stop was killed."""
+    if exit_.stopped and exit_.signal == signal.SIGTERM:
+        return Ended(clean=False, sentence="it was stopped")
+    if exit_.code is None and exit_.signal is None:
+        return Ended(clean=False, sentence=exit_.reason)
+    return Ended(clean=exit_.code == 0, sentence=f"it {launcher.Ended(code=exit_.code, signal=exit_.signal)}")
 
 
 def _python_path() -> str:

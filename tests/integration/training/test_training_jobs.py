@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
-from grpc_status import rpc_status
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from grpc_status import rpc_status
 from safetensors.numpy import load
 from sklearn.datasets import load_digits
 
@@ -102,9 +102,8 @@ async def test_a_job_with_an_unknown_experiment_fails_and_says_so(platform: Trai
 
 async def test_a_watch_shows_the_job_moving_through_its_states(platform: TrainingPlatform) -> None:
     job_id = await platform.create(platform.spec(steps=400))
-    seen: list[tuple[int, int]] = []
-    async for answer in platform.training.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=60):
-        seen.append((answer.job.state, answer.job.progress.step))
+    watch = platform.training.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=60)
+    seen = [(answer.job.state, answer.job.progress.step) async for answer in watch]
     states = [state for state, _ in seen]
     assert states == sorted(states)
     assert states[-1] == job_pb2.JOB_STATE_SUCCEEDED
@@ -149,7 +148,7 @@ async def test_a_retried_creation_makes_no_second_job(platform: TrainingPlatform
     again = await platform.training.CreateJob(request, timeout=10)
     assert again.job == first.job
     other = pb.CreateJobRequest(request_id="retry-1", spec=platform.spec(steps=2))
-    code, reason, field, _ = await refusal(platform.training.CreateJob(other, timeout=10))
+    code, reason, _, _ = await refusal(platform.training.CreateJob(other, timeout=10))
     assert (code, reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 
 
