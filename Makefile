@@ -88,5 +88,5 @@ dev: setup ## Run the whole platform on this machine until Ctrl-C.
 
 .PHONY: clean
 clean: ## Remove everything that can be made again, .venv too; data in .synapsenet stays.
-	rm -rf .venv third_party build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf .venv third_party clients/.generating-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
