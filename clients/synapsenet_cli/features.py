@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from synapsenet_cli.monitoring import show_freshness
 from synapsenet_cli.session import Session, command
 
 if TYPE_CHECKING:
+    from synapsenet_api.features.v1.feature_group_pb2 import FeatureGroup
     from synapsenet_client import FeatureRows
 
 app = typer.Typer(help="Feature groups, values, training sets, freshness.", no_args_is_help=True)
@@ -98,9 +99,11 @@ def write(
     backfill: Annotated[bool, typer.Option("--backfill", help="It is history: raise no alerts.")] = False,
 ) -> None:
     """Write rows; columns are named as the group's keys and features. Each acknowledged batch is on disk."""
+    rows = rows_of(file)
+    schema = session.client.features.get(group)
     summary: Any = None
     with session.out.bar(f"writing {group}") as progress:
-        batches = _batches(session, group, file, time_column, backfill)
+        batches = _batches(schema, rows, time_column, backfill)
         with session.client.features.write_stream(batches) as acknowledgements:
             for acknowledged in acknowledgements:
                 summary = acknowledged.summary
@@ -196,16 +199,17 @@ def download_training_set(
     session.out.said(f"wrote {path}", path=str(path), size_bytes=path.stat().st_size)
 
 
-def _batches(session: Session, name: str, file: Path, time_column: str, backfill: bool) -> Iterator[FeatureRows]:
+def _batches(
+    group: FeatureGroup, source: Iterable[dict[str, Any]], time_column: str, backfill: bool
+) -> Iterator[FeatureRows]:
     from synapsenet_client import FeatureRows
 
-    group = session.client.features.get(name)
     kinds = {key.name: _type_name(key.type) for key in group.entity_keys}
     kinds |= {feature.name: _type_name(feature.type, feature.vector_length) for feature in group.features}
-    for rows in batched(rows_of(file), _BATCH_ROWS):
+    for rows in batched(source, _BATCH_ROWS):
         unknown = sorted(set(rows[0]) - {*kinds, time_column})
         if unknown:
-            raise typer.BadParameter(f"{file}: {name} has no {', '.join(unknown)}", param_hint="FILE")
+            raise typer.BadParameter(f"{group.name} has no {', '.join(unknown)}", param_hint="FILE")
         present = [column for column in kinds if column in rows[0]]
         columns = {column: converted(column, [row.get(column) for row in rows], kinds[column]) for column in present}
         timed = time_column in rows[0]

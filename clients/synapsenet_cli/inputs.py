@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -104,7 +103,17 @@ def rows_of(path: Path) -> Iterator[dict[str, Any]]:
     if reader is None:
         raise typer.BadParameter(f"{path}: its kind is unknown: name a .csv, .json, .ndjson or .jsonl file", param_hint="FILE")
     try:
-        with nullcontext(sys.stdin) if str(path) == "-" else path.open(newline="") as file:
+        file = sys.stdin if str(path) == "-" else path.open(newline="")
+    except OSError as problem:
+        raise typer.BadParameter(f"{path}: it cannot be read ({problem.strerror})", param_hint="FILE") from None
+    return _read(path, file, reader)
+
+
+def _read(
+    path: Path, file: TextIO, reader: Callable[[TextIO], Iterable[dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    try:
+        with file:
             yield from reader(file)
     except (OSError, ValueError, csv.Error) as problem:
         raise typer.BadParameter(f"{path}: it cannot be read ({problem})", param_hint="FILE") from None

@@ -38,10 +38,10 @@ def show_freshness(
         columns = {
             "GROUP": lambda group: group.group,
             "STATE": _state,
-            "AGE MS": lambda group: group.age_ms if group.HasField("age_ms") else "",
-            "P99 MS": lambda group: group.event_age.p99_ms if group.HasField("event_age") else "",
-            "ENTITIES": lambda group: group.tracked_entities,
-            "STALE": lambda group: group.stale_entities,
+            "NEWEST MS": lambda group: group.newest_age_ms if group.HasField("newest_age_ms") else "",
+            "P99 MS": lambda group: group.age_ms.p99 if group.HasField("age_ms") else "",
+            "ENTITIES": lambda group: group.tracked,
+            "STALE": lambda group: group.stale_count,
         }
         session.out.table("groups", monitoring.freshness(groups=groups, states=states, top_k=top_k), columns)
 
@@ -130,7 +130,7 @@ def get_report(session: Session, report: Annotated[str, typer.Argument(metavar="
 
 
 def _group_line(group: Any) -> str:
-    return f"  {group.group} {_state(group)} {group.age_ms:.1f} ms, {group.stale_entities} of {group.tracked_entities} stale"
+    return f"  {group.group} {_state(group)} {group.newest_age_ms:.1f} ms, {group.stale_count} of {group.tracked} stale"
 
 
 def _entity_line(entity: Any) -> str:
