@@ -57,7 +57,7 @@ def test_what_a_wish_leaves_open_is_filled_from_the_defaults() -> None:
     ],
 )
 def test_a_policy_that_no_batcher_can_work_with_is_refused_with_its_range(wish: BatchingWish, field: str) -> None:
-    with pytest.raises(InvalidArgument, match="give [01] to") as refusal:
+    with pytest.raises(InvalidArgument, match=r"give [01] to") as refusal:
         wish.filled(BatchingPolicy())
     assert (refusal.value.reason, refusal.value.field) == ("BATCHING_INVALID", field)
 
