@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from synapsenet.errors import DataLoss, FailedPrecondition, Internal, ResourceEx
 
 _DATABASES = 8
 _READERS = 126
+_DATA = "data.mdb"
+_ROOM = 16 << 20  # bytes that a disk which is not full has
 
 
 class Environment:
@@ -97,16 +101,29 @@ class Environment:
                 self._gate.notify_all()
         return True
 
+    def explained(self, error: lmdb.Error) -> SynapseError:
+        """The platform's error for one of LMDB's. On the writer's thread only, outside `writing`."""
+        if isinstance(error, (lmdb.MapFullError, lmdb.DiskError)) or self._cannot_grow():
+            return ResourceExhausted(
+                "STORAGE_FULL",
+                "the online feature store is full",
+                remedy="free disk space or raise features.online.map_limit_bytes, then retry; nothing already stored is lost",
+                secret=str(error),
+            )
+        if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)):
+            return DataLoss(
+                "ONLINE_STORE_CORRUPT", "the online feature store is damaged", remedy="restore it", secret=str(error)
+            )
+        return Internal("ONLINE_STORE_ERROR", "the online feature store refused an operation", secret=str(error))
 
-def translated(error: lmdb.Error) -> SynapseError:
-    """The platform's error for one of LMDB's."""
-    if isinstance(error, (lmdb.MapFullError, lmdb.DiskError)) or "space" in str(error).lower():
-        return ResourceExhausted(
-            "STORAGE_FULL",
-            "the online feature store is full",
-            remedy="free disk space or raise features.online.map_limit_bytes, then retry; nothing already stored is lost",
-            secret=str(error),
-        )
-    if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError)):
-        return DataLoss("ONLINE_STORE_CORRUPT", "the online feature store is damaged", remedy="restore it", secret=str(error))
-    return Internal("ONLINE_STORE_ERROR", "the online feature store refused an operation", secret=str(error))
+    def _cannot_grow(self) -> bool:
+        """Whether the disk has no room for the data file: LMDB tells a write that was cut short as EIO, whatever cut it."""
+        with (self.path / _DATA).open("r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                os.posix_fallocate(file.fileno(), size, _ROOM)
+            except OSError as error:
+                return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            finally:
+                os.ftruncate(file.fileno(), size)
+        return False

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from synapsenet.adapters.lmdb.environment import Environment, translated
+from synapsenet.adapters.lmdb.environment import Environment
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class GroupCommit:
                 for command in group:
                     self._carry_out([command])  # one that does not fit must not fail its neighbours
             else:
-                _deliver(group[0], None, translated(error) if isinstance(error, lmdb.Error) else error)
+                _deliver(group[0], None, self._environment.explained(error) if isinstance(error, lmdb.Error) else error)
             return
         for command, result in zip(group, results, strict=True):
             _deliver(command, result, None)
