@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from synapsenet.clock import Clock
+from synapsenet.errors import ResourceExhausted
 from synapsenet.features.catalogue import Catalogue, Entry
 from synapsenet.features.keys import decode_keys
 from synapsenet.features.ports import Change, History, HistoryBatch, OnlineStore
 from synapsenet.features.rows import DELETED, rank
 
 CONSUMER = "history"
+
+_log = logging.getLogger(__name__)
 
 
 class Mirror:
@@ -37,9 +41,12 @@ class Mirror:
         self._position: int | None = None
 
     async def run(self) -> None:
-        """Follow the log until cancelled."""
+        """Follow the log until cancelled. While the disk is full, the log keeps what the history could not take."""
         while True:
-            await self._store.wait_beyond(await self.flush())
+            try:
+                await self._store.wait_beyond(await self.flush())
+            except ResourceExhausted as error:
+                _log.warning("the history is behind: %s", error.public)
             await self._clock.sleep(self._interval)
 
     async def flush(self) -> int:
@@ -50,6 +57,11 @@ class Mirror:
             while position < newest:
                 position = self._position = await self._step(position)
             return position
+
+    async def drop(self, group_id: str) -> None:
+        """Delete the history of a group that the catalogue no longer has, after any step that still knew it."""
+        async with self._one_at_a_time:
+            await self._history.drop(group_id)
 
     async def _start(self) -> int:
         position = self._position = await self._store.checkpoint(CONSUMER)

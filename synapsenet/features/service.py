@@ -54,7 +54,6 @@ class Features:
     def __init__(self, resources: Resources) -> None:
         self._work = resources.work
         self._store = resources.store
-        self._history = resources.history
         self._artifacts = resources.artifacts
         self._clock = resources.clock
         self._group_ids = resources.group_ids
@@ -64,7 +63,7 @@ class Features:
         self._serving = Serving(store=self._store, catalogue=self._catalogue, options=self._options)
         self.mirror = Mirror(
             store=self._store,
-            history=self._history,
+            history=resources.history,
             catalogue=self._catalogue,
             clock=self._clock,
             interval=self._options.mirror_interval_s,
@@ -72,7 +71,7 @@ class Features:
         )
         self._builder = Builder(
             mirror=self.mirror,
-            history=self._history,
+            history=resources.history,
             artifacts=self._artifacts,
             catalogue=self._catalogue,
             options=self._options,
@@ -174,7 +173,7 @@ class Features:
 
     async def _purge(self, group_id: str) -> None:
         await self._store.drop(group_id)
-        await self._history.drop(group_id)
+        await self.mirror.drop(group_id)
         await self._work.run(lambda tx: tx.groups.purged(group_id))
 
     async def write(self, wish: FeatureWrite, summary: WriteSummary | None = None) -> WriteSummary:
