@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exits.OK
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version as installed_version
+
+        sys.stdout.write(f"synapsenet {installed_version('synapsenet')}\n")
+        raise typer.Exit
+
+
 def _settle(
     ctx: typer.Context,
     target: Target = "",
@@ -71,11 +78,10 @@ def _settle(
     ca: Annotated[
         Path | None, typer.Option("--ca", envvar="SYNAPSENET_CA", help="PEM file of authorities to trust; turns TLS on.")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+    ] = False,
 ) -> None:
-    if version:
-        sys.stdout.write(f"synapsenet {installed_version('synapsenet')}\n")
-        raise typer.Exit
     settings: Settings = ctx.obj
     settings.target, settings.json, settings.timeout, settings.token, settings.ca = target, json, timeout, token, ca
 

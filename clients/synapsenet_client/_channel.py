@@ -69,7 +69,7 @@ def _credentials(options: Options) -> grpc.ChannelCredentials:
     )
 
 
-def _pem(name: str, path: Path | None) -> bytes | None:
+def _pem(name: str, path: str | Path | None) -> bytes | None:
     if path is None:
         return None
     try:

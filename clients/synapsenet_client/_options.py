@@ -25,9 +25,9 @@ class Tls:
         server_name: the name to expect in the platform's certificate, where it differs from the target's host.
     """
 
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    ca: str | Path | None = None
+    certificate: str | Path | None = None
+    key: str | Path | None = None
     server_name: str = ""
 
     def __post_init__(self) -> None:
