@@ -77,11 +77,9 @@ class Client:
 @asynccontextmanager
 async def hosted(folder: Path) -> AsyncIterator[int]:
     """The three roles on `folder`; gives their port."""
-    run = folder / "run"
-    run.mkdir(exist_ok=True)
     roles = {"models": models.assemble, "registry": registry.assemble, "inference": inference.assemble}
     async with (
-        open_platform(Config(), data=folder / "data", run=run) as platform,
+        open_platform(Config(), data=folder / "data") as platform,
         hosting(platform, roles, outer=["127.0.0.1:0"], absent=ROWS) as host,
     ):
         yield host.ports[0]

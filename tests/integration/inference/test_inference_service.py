@@ -131,6 +131,39 @@ async def test_a_stream_answers_every_item_by_itself_after_the_caller_has_closed
         assert output(result.outputs, "scores").tobytes() == expected.tobytes()
 
 
+async def test_predictions_have_the_same_bits_whoever_shares_their_batch(client: Client) -> None:
+    await client.deploy(await client.register())
+    arrays = [pixels(1 + seed % 5, seed=seed) for seed in range(60)]
+    answers = await asyncio.gather(*(client.inference.Predict(request(array), timeout=20) for array in arrays))
+    assert any(answer.batch_rows > len(array) for answer, array in zip(answers, arrays, strict=True))
+    for answer, array in zip(answers, arrays, strict=True):
+        assert output(answer.outputs, "scores").tobytes() == scores(array).tobytes()
+
+
+async def test_a_stream_that_is_given_up_leaves_nothing_behind(client: Client) -> None:
+    await client.deploy(await client.register())
+    reached = asyncio.Event()
+
+    async def messages() -> AsyncIterator[pb.PredictStreamRequest]:
+        selector = prediction_pb2.ModelSelector(model="exact")
+        yield pb.PredictStreamRequest(start=prediction_pb2.PredictStreamStart(selector=selector))
+        for number in range(10_000):
+            item = prediction_pb2.PredictStreamItem(id=str(number), inputs=[to_wire("pixels", pixels(64))])
+            yield pb.PredictStreamRequest(item=item)
+            if number == 100:
+                reached.set()
+
+    call = client.inference.PredictStream(messages(), timeout=30)
+    await call.read()
+    taking = asyncio.ensure_future(_taken(call))
+    await reached.wait()
+    call.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    async with asyncio.timeout(10):
+        while (model := await _ready(client)).leases or model.batcher.queued_rows or model.batcher.running_batches:
+            await asyncio.sleep(0.02)
+
+
 async def test_one_bad_request_in_a_batch_fails_alone(client: Client) -> None:
     await client.deploy(await client.register("picker", gathering_model()))
     selector = prediction_pb2.ModelSelector(model="picker")
@@ -191,6 +224,11 @@ async def test_deployments_and_loaded_models_are_listed_in_pages(client: Client)
     assert [one.model_name for one in (*start.models, *end.models)] == names
     assert {one.state for one in start.models} == {loaded_model_pb2.RESIDENCY_STATE_READY}
     assert start.models[0].runtime == "onnxruntime"
+
+
+async def _taken(call: object) -> None:
+    async for _ in call:  # type: ignore[attr-defined]  # a streaming call
+        pass
 
 
 async def _ready(client: Client) -> loaded_model_pb2.LoadedModel:
