@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from synapsenet.training.options import TrainingOptions
@@ -26,6 +26,11 @@ from synapsenet_servers.bootstrap.platform import open_platform
 from synapsenet_servers.config import Config
 from synapsenet_servers.not_yet_available.training import ROWS
 
+if TYPE_CHECKING:  # the stubs name the asyncio kind for type checkers alone
+    from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceAsyncStub
+    from synapsenet_api.features.v1.feature_service_pb2_grpc import FeatureServiceAsyncStub
+    from synapsenet_api.training.v1.training_service_pb2_grpc import TrainingServiceAsyncStub
+
 FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
 INT64, FLOAT = value_pb2.VALUE_TYPE_INT64, value_pb2.VALUE_TYPE_FLOAT
 
@@ -34,14 +39,14 @@ INT64, FLOAT = value_pb2.VALUE_TYPE_INT64, value_pb2.VALUE_TYPE_FLOAT
 class TrainingPlatform:
     """A running platform; `train_set` and `held_out` are training sets of the digits, 3 of 4 images and the others."""
 
-    training: TrainingServiceStub
-    experiments: ExperimentServiceStub
+    training: TrainingServiceAsyncStub
+    experiments: ExperimentServiceAsyncStub
     train_set: str
     held_out: str
 
-    def spec(self, **changes: object) -> job_pb2.JobSpec:
+    def spec(self, **changes: Any) -> job_pb2.JobSpec:
         """A job on the digits: two workers, 60 steps, unless `changes` say otherwise."""
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             "model": self.model(inputs=64, hidden=[32], classes=10),
             "training_data": digits(self.train_set),
             "evaluation_data": digits(self.held_out),
@@ -53,7 +58,7 @@ class TrainingPlatform:
         return job_pb2.JobSpec(**(fields | changes))
 
     @staticmethod
-    def model(**arguments: object) -> job_pb2.ModelSource:
+    def model(**arguments: Any) -> job_pb2.ModelSource:
         model = job_pb2.ModelSource(entry_point="mlp")
         model.arguments.update(arguments)
         return model
@@ -90,24 +95,20 @@ class TrainingPlatform:
 async def training_platform(data: Path, options: TrainingOptions | None = None) -> AsyncIterator[TrainingPlatform]:
     """Features, experiments and training with their files below `data`, which may have been used before."""
     config = Config(training=options or TrainingOptions())
-    run = Path(tempfile.mkdtemp(prefix="sn-"))
     roles = {"features": features.assemble, "experiments": experiments.assemble, "training": training.assemble}
-    try:
-        async with (
-            open_platform(config, data=data, run=run) as platform,
-            hosting(platform, roles, outer=[], absent=ROWS),
-            grpc.aio.insecure_channel(platform.mesh) as channel,
-        ):
-            store = FeatureServiceStub(channel)
-            train_set, held_out = await _digits(store)
-            yield TrainingPlatform(
-                training=TrainingServiceStub(channel),
-                experiments=ExperimentServiceStub(channel),
-                train_set=train_set,
-                held_out=held_out,
-            )
-    finally:
-        shutil.rmtree(run, ignore_errors=True)
+    async with (
+        open_platform(config, data=data) as platform,
+        hosting(platform, roles, outer=[], absent=ROWS),
+        grpc.aio.insecure_channel(platform.mesh) as channel,
+    ):
+        store = FeatureServiceStub(channel)
+        train_set, held_out = await _digits(store)
+        yield TrainingPlatform(
+            training=TrainingServiceStub(channel),
+            experiments=ExperimentServiceStub(channel),
+            train_set=train_set,
+            held_out=held_out,
+        )
 
 
 def digits(training_set_id: str) -> job_pb2.DataSource:
@@ -120,7 +121,7 @@ def digits(training_set_id: str) -> job_pb2.DataSource:
     )
 
 
-async def _digits(store: FeatureServiceStub) -> tuple[str, str]:
+async def _digits(store: FeatureServiceAsyncStub) -> tuple[str, str]:
     """The training sets of the digits, which are written if they are not there yet."""
     built = await store.ListTrainingSets(feature_service_pb2.ListTrainingSetsRequest(), timeout=20)
     known = {each.name: each.id for each in built.training_sets}
@@ -130,7 +131,7 @@ async def _digits(store: FeatureServiceStub) -> tuple[str, str]:
     return known["train"], known["held out"]
 
 
-async def _write(store: FeatureServiceStub) -> int:
+async def _write(store: FeatureServiceAsyncStub) -> int:
     pixels, labels = load_digits(return_X_y=True)
     group = feature_group_pb2.FeatureGroup(
         name="digits",
@@ -155,12 +156,12 @@ async def _write(store: FeatureServiceStub) -> int:
     return len(labels)
 
 
-def _split(images: int) -> dict[str, np.ndarray]:
+def _split(images: int) -> dict[str, NDArray[np.int64]]:
     held_out = np.arange(images) % 4 == 0
     return {"train": np.flatnonzero(~held_out), "held out": np.flatnonzero(held_out)}
 
 
-async def _build(store: FeatureServiceStub, name: str, ids: np.ndarray) -> str:
+async def _build(store: FeatureServiceAsyncStub, name: str, ids: NDArray[np.int64]) -> str:
     columns = value_pb2.Columns(
         columns=[value_pb2.ColumnType(name="image_id", type=INT64)], rows=len(ids), data=ids.astype("<i8").tobytes()
     )

@@ -70,8 +70,10 @@ async def _log(live: LiveJob, log: RunLog, points: Sequence[Points], *, timeout:
                 await log.log(live.job.run_id, points)
                 return
         except (SynapseError, TimeoutError) as error:
-            if attempt == _ATTEMPTS:
+            # Who does not answer at all is not asked again: the job's own reports wait meanwhile.
+            if attempt == _ATTEMPTS or isinstance(error, TimeoutError):
                 live.logging_failure = f"points were not logged from step {points[0].steps[0]} on: {_sentence(error)}"
+                return
 
 
 def _sentence(error: SynapseError | TimeoutError) -> str:

@@ -38,7 +38,7 @@ class Training:
         """Accept a job; it starts as soon as there is room.
 
         Raises:
-            InvalidArgument: JOB_SPEC_INVALID, MODEL_NOT_ALLOWED, MODEL_ARGUMENTS_INVALID, MODEL_TOO_LARGE.
+            InvalidArgument: JOB_SPEC_INVALID, MODEL_NOT_ALLOWED, MODEL_ARGUMENTS_INVALID, PARAMETERS_TOO_LARGE.
             NotYetAvailable: NOT_YET_AVAILABLE, an option that a later release brings.
             AlreadyExists: REQUEST_ID_REUSED.
             ResourceExhausted: JOBS_QUEUED, too many jobs wait.
@@ -187,7 +187,7 @@ class Training:
         model = self._models.make(spec.model.entry_point, spec.model.arguments)
         if model.schema.size > self._options.max_parameter_bytes:
             raise InvalidArgument(
-                "MODEL_TOO_LARGE",
+                "PARAMETERS_TOO_LARGE",
                 f"the model has {model.schema.size} bytes of parameters",
                 field="spec.model.arguments",
                 remedy=f"make it {self._options.max_parameter_bytes} bytes or less",

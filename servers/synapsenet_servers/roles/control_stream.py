@@ -17,7 +17,7 @@ from synapsenet_api.training.v1 import training_control_service_pb2 as pb
 
 TOKEN_VARIABLE = "SYNAPSENET_JOB_TOKEN"  # noqa: S105 - the name of a variable
 _OUTGOING = 16
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +73,17 @@ class ControlStream:
         return self._over.is_set()
 
     def report(self, **field: Any) -> None:
-        """Send a message with this one field; waits while earlier ones have not left."""
-        if not self._over.is_set():
+        """Send a message with this one field; waits while earlier ones have not left.
+
+        Raises:
+            Unavailable: TRAINING_SERVICE_STUCK, nothing left for a minute.
+        """
+        if self._over.is_set():
+            return
+        try:
             self._outgoing.put(self._wrap(**field), timeout=_PATIENCE_S)
+        except queue.Full:
+            raise Unavailable("TRAINING_SERVICE_STUCK", f"the training service took no report for {_PATIENCE_S:g} s") from None
 
     def fail(self, error: SynapseError, worker_id: str = "") -> None:
         """Report why the process cannot go on."""

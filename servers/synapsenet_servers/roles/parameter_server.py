@@ -14,7 +14,7 @@ import grpc
 from google.protobuf import json_format
 
 from synapsenet.clock import SystemClock
-from synapsenet.errors import ResourceExhausted, SynapseError
+from synapsenet.errors import InvalidArgument, SynapseError
 from synapsenet.ids import RandomIds
 from synapsenet.training.model import Failure, worker_id
 from synapsenet.training.optimizer import updater
@@ -83,6 +83,12 @@ class ParameterServerRole:
         return 0 if failure is None else 1
 
     def _report(self, server: ParameterServer, interval: float) -> None:
+        try:
+            self._report_until_over(server, interval)
+        except SynapseError as error:
+            server.fail(Failure(reason=error.reason, message=error.public))
+
+    def _report_until_over(self, server: ParameterServer, interval: float) -> None:
         while (report := server.report(interval)) is not None:
             for index in report.joined:
                 member = pb.MemberChange(worker_id=worker_id(index), state=job_pb2.WORKER_STATE_RUNNING, incarnation=1)
@@ -110,7 +116,7 @@ def make_server(assignment: pb.Assignment) -> ParameterServer:
     spec = to_spec(assignment.spec)
     model = make(assignment.model_factory, json_format.MessageToDict(assignment.spec.model.arguments))
     if model.schema.size > assignment.max_parameter_bytes:
-        raise ResourceExhausted("MODEL_TOO_LARGE", f"the model has {model.schema.size} bytes of parameters")
+        raise InvalidArgument("PARAMETERS_TOO_LARGE", f"the model has {model.schema.size} bytes of parameters")
     return ParameterServer(
         plan=Plan(
             workers=spec.workers.count,

@@ -19,6 +19,7 @@ from synapsenet.training.aggregation import Gradient
 from synapsenet.training.optimizer import Sgd
 from synapsenet.training.parameter_server import ParameterServer, Plan
 from synapsenet.training.schema import FLOAT32, ParameterSchema
+from synapsenet_api.training.v1 import job_pb2
 from synapsenet_api.training.v1 import parameter_stream_pb2 as pb
 from synapsenet_api.training.v1.parameter_server_service_pb2_grpc import (
     ParameterServerServiceStub,
@@ -72,7 +73,7 @@ class Talk:
 
     def __init__(self, serving: Serving) -> None:
         self._says: queue.Queue[pb.TrainRequest | None] = queue.Queue()
-        self.answers = ParameterServerServiceStub(serving.channel).Train(iter(self._says.get, None), timeout=PATIENCE)
+        self.answers: Any = ParameterServerServiceStub(serving.channel).Train(iter(self._says.get, None), timeout=PATIENCE)
 
     def say(self, **message: Any) -> None:
         self._says.put(pb.TrainRequest(**message))
@@ -82,7 +83,7 @@ class Talk:
         assert answer.WhichOneof("message") == kind, answer
         return getattr(answer, kind)
 
-    def rejected(self, code: pb.RejectCode, words: str) -> pb.Reject:
+    def rejected(self, code: int, words: str) -> pb.Reject:
         reject: pb.Reject = self.hear("reject")
         assert reject.code == code
         assert words in reject.message
@@ -98,7 +99,7 @@ class Talk:
 
 
 def hello(index: int = 0, **changes: Any) -> pb.Hello:
-    fields = {
+    fields: dict[str, Any] = {
         "job_id": "job-1",
         "worker_id": f"worker-{index}",
         "worker_index": index,
@@ -147,7 +148,7 @@ def test_a_plain_conversation_has_these_bytes(talk: Talk) -> None:
     "message",
     [
         pb.PushChunk(sequence=7, offset_bytes=99, crc32c=1, data=b"payload"),
-        pb.ParametersChunk(version=7, offset_bytes=99, size_bytes=9, codec=1, crc32c=1, data=b"payload"),
+        pb.ParametersChunk(version=7, offset_bytes=99, size_bytes=9, codec=job_pb2.CODEC_FLOAT32, crc32c=1, data=b"payload"),
     ],
 )
 def test_the_payload_stands_last_in_every_bulk_message(message: pb.PushChunk | pb.ParametersChunk) -> None:
@@ -168,7 +169,7 @@ def test_the_payload_stands_last_in_every_bulk_message(message: pb.PushChunk | p
     ],
 )
 def test_who_does_not_belong_is_refused_at_the_door_and_the_job_goes_on(
-    serving: Serving, talk: Talk, said: dict[str, Any], code: pb.RejectCode, words: str
+    serving: Serving, talk: Talk, said: dict[str, Any], code: int, words: str
 ) -> None:
     talk.say(**said)
     assert talk.rejected(code, words).action == pb.REJECT_ACTION_STOP
@@ -221,7 +222,11 @@ def test_a_push_that_is_not_whole_is_refused_and_can_be_sent_again(talk: Talk) -
         ({"push_chunk": pb.PushChunk(sequence=2, data=b"1234")}, pb.REJECT_CODE_DUPLICATE, "push 2 is out of turn, next is 1"),
         ({"push_chunk": pb.PushChunk(sequence=1, offset_bytes=8, data=b"1234")}, pb.REJECT_CODE_SHAPE, "bytes 8 to 12"),
         ({"push_chunk": pb.PushChunk(sequence=1, data=bytes(84))}, pb.REJECT_CODE_SHAPE, "at most 80"),
-        ({"push_end": pb.PushEnd(sequence=1, server_epoch=1, codec=2, examples=1)}, pb.REJECT_CODE_CODEC, "only float32"),
+        (
+            {"push_end": pb.PushEnd(sequence=1, server_epoch=1, codec=job_pb2.CODEC_FLOAT16, examples=1)},
+            pb.REJECT_CODE_CODEC,
+            "only float32",
+        ),
         ({"push_end": pb.PushEnd(sequence=1, server_epoch=2, examples=1)}, pb.REJECT_CODE_EPOCH, "of life 2, this is 1"),
         ({"push_end": pb.PushEnd(sequence=1, server_epoch=1)}, pb.REJECT_CODE_PROTOCOL, "1 example or more"),
         ({"hello": hello()}, pb.REJECT_CODE_PROTOCOL, "one hello"),
@@ -230,7 +235,7 @@ def test_a_push_that_is_not_whole_is_refused_and_can_be_sent_again(talk: Talk) -
     ],
 )
 def test_a_member_that_breaks_the_rules_is_stopped_and_the_job_fails_by_its_name(
-    serving: Serving, talk: Talk, said: dict[str, Any], code: pb.RejectCode, words: str
+    serving: Serving, talk: Talk, said: dict[str, Any], code: int, words: str
 ) -> None:
     joined(talk).say(**said)
     talk.rejected(code, words)

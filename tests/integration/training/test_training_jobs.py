@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -33,12 +34,12 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tr
         yield running
 
 
-async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[grpc.StatusCode, str, str, str]:
+async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str, str, str]:
     """Code, reason, field and sentence of a call that must be refused."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     info, bad = ErrorInfo(), BadRequest()
-    status = rpc_status.from_call(raised.value)
+    status = rpc_status.from_call(cast("grpc.Call", raised.value))
     assert status is not None
     for detail in status.details:
         detail.Unpack(info)
@@ -164,7 +165,7 @@ async def test_a_retried_creation_makes_no_second_job(platform: TrainingPlatform
     ],
 )
 async def test_a_wrong_spec_is_refused_by_the_name_of_its_field(
-    platform: TrainingPlatform, changes: dict[str, object], reason: str, field: str
+    platform: TrainingPlatform, changes: dict[str, Any], reason: str, field: str
 ) -> None:
     call = platform.training.CreateJob(pb.CreateJobRequest(spec=platform.spec(**changes)), timeout=10)
     code, found, named, sentence = await refusal(call)
@@ -184,7 +185,7 @@ async def test_a_wrong_spec_is_refused_by_the_name_of_its_field(
     ],
     ids=lambda changes: next(iter(changes)),
 )
-async def test_what_a_later_release_brings_is_refused_by_name(platform: TrainingPlatform, changes: dict[str, object]) -> None:
+async def test_what_a_later_release_brings_is_refused_by_name(platform: TrainingPlatform, changes: dict[str, Any]) -> None:
     call = platform.training.CreateJob(pb.CreateJobRequest(spec=platform.spec(**changes)), timeout=10)
     code, reason, field, _ = await refusal(call)
     assert (code, reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_YET_AVAILABLE")

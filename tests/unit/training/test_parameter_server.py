@@ -147,12 +147,14 @@ def test_the_wait_of_the_first_step_begins_when_the_last_worker_has_joined(serve
     clock.seconds = 8.0
     server.join(1)
     server.join(2)
-    attending = in_thread(lambda: server.attend())  # type: ignore[arg-type,return-value]
+    attending = ThreadPoolExecutor(1).submit(server.attend)
     for worker in (1, 2):
         threading.Thread(target=server.push, args=(worker, gradient(worker)), kwargs={"base_version": 0}).start()
     assert waiting.result(PATIENCE).version == 1
     server.fail(Failure(reason="JOB_OVER", message="enough"))
-    assert attending.result(PATIENCE).reason == "JOB_OVER"  # type: ignore[attr-defined]
+    failure = attending.result(PATIENCE)
+    assert failure is not None
+    assert failure.reason == "JOB_OVER"
 
 
 def test_silence_beyond_the_lease_is_a_loss(server: ParameterServer, clock: HandClock) -> None:

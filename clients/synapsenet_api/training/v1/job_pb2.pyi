@@ -1081,7 +1081,7 @@ class Job(_message.Message):
     """What went wrong with logging to the experiment while the training itself went on; empty if nothing did."""
     @_builtins.property
     def spec(self) -> Global___JobSpec:
-        """What it shall do, as it was asked for."""
+        """What it shall do, as it was asked for and with defaults filled in."""
 
     @_builtins.property
     def progress(self) -> Global___JobProgress:
