@@ -10,7 +10,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,19 @@ class LivePlatform:
         self.http = http
         self.data = data
 
-    def get(self, path: str, **headers: str) -> tuple[int, Any]:
+    def get(self, path: str) -> tuple[int, Any]:
         """Status and JSON of GET through Envoy."""
-        return self.request("GET", path, **headers)
+        return self.request("GET", path)
 
-    def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
         """Status and JSON of POST through Envoy."""
-        return self.request("POST", path, json.dumps(body).encode(), **{"Content-Type": "application/json", **headers})
+        return self.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
-        request = urllib.request.Request(f"http://{self.http}{path}", body, headers, method=method)
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Status and JSON, or text if it is none, of one HTTP request through Envoy."""
+        request = urllib.request.Request(f"http://{self.http}{path}", body, dict(headers or {}), method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, _parsed(answer.read())

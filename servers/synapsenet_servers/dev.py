@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +13,6 @@ from pathlib import Path
 
 import uvloop
 
-from synapsenet.adapters.ownership import own
 from synapsenet_servers.bootstrap.host import Host, hosting
 from synapsenet_servers.bootstrap.platform import open_platform
 from synapsenet_servers.bootstrap.role import Platform
@@ -84,22 +81,14 @@ async def run(options: DevOptions, announce: Callable[[Addresses], None]) -> Non
 async def started(options: DevOptions) -> AsyncIterator[tuple[Addresses, Host]]:
     """The embedded platform inside an `async with`."""
     data = options.data.resolve()
-    owner = own(data / "synapsenet")
-    try:
-        free_port(LOOPBACK, options.port)
-        free_port(LOOPBACK, options.http_port)
-        with tempfile.TemporaryDirectory(prefix="synapsenet-") as folder:
-            run = Path(folder)  # made for this user alone
-            async with (
-                open_platform(options.config, data=data, run=run) as platform,
-                hosting(
-                    platform, ROLES, outer=[f"{LOOPBACK}:{options.port}", f"unix:{run / EDGE_SOCKET}"], absent=TABLE
-                ) as host,
-            ):
-                edge = await _edge(options, platform)
-                yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http=edge.address, data=data), host
-    finally:
-        os.close(owner)
+    free_port(LOOPBACK, options.port)
+    free_port(LOOPBACK, options.http_port)
+    async with open_platform(options.config, data=data) as platform:
+        outer = [f"{LOOPBACK}:{options.port}", f"unix:{platform.run / EDGE_SOCKET}"]
+        async with hosting(platform, ROLES, outer=outer, absent=TABLE) as host:
+            edge = await _edge(options, platform)
+            host.depend_on("envoy", edge.child)
+            yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http=edge.address, data=data), host
 
 
 async def _edge(options: DevOptions, platform: Platform) -> Edge:

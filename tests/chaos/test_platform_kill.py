@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from synapsenet_api.experiments.v1.metric_pb2 import MetricPoints
 from synapsenet_client import Client, SynapseNetError, connect
 from tests.live import CLI, LivePlatform, live_platform
 
@@ -60,7 +61,7 @@ class Writers:
         self.models.append(f"model-{number:05}")
         client.features.write("killed", {"entity": [f"e{number}"], "number": [number]})
         self.entities.append(f"e{number}")
-        client.experiments.log_points(self.run, {"loss": ([number], [1 / (number + 1)])})
+        client.experiments.log_points(self.run, [[MetricPoints(metric="loss", steps=[number], values=[1 / (number + 1)])]])
         self.steps.append(number)
 
     def assert_all_there(self, client: Client) -> None:
@@ -68,7 +69,7 @@ class Writers:
         names = {model.name for model in client.models.list(name_prefix="model-", page_size=1_000)}
         assert set(self.models) <= names
         read = client.features.read(["killed:number"], {"entity": self.entities})
-        assert [int(value) for value in read["killed:number"]] == list(range(len(self.entities)))
+        assert [int(value) for value in read.values["killed:number"]] == list(range(len(self.entities)))
         assert set(self.steps) <= set(client.experiments.history(self.run, "loss").steps)
 
 

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from synapsenet.errors import Internal
-from synapsenet_servers.bootstrap.role import Platform, Role, Service, Task
+from synapsenet_servers.bootstrap.role import Platform, Role, Task
 from synapsenet_servers.not_yet_available.row import Row
 from synapsenet_servers.server import Server
+from synapsenet_servers.supervisor import Child
 
 Assemble = Callable[[Platform, AsyncExitStack], Awaitable[Role]]
 
@@ -27,14 +28,31 @@ class Host:
     def __init__(self, ports: Sequence[int]) -> None:
         self.ports = tuple(ports)
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watches: list[asyncio.Task[None]] = []
 
     async def failed(self) -> None:
-        """Wait until a background task died.
+        """Wait until a background task or a child process that everything depends on died.
 
         Raises:
-            Internal: TASK_DIED, naming the task.
+            Internal: TASK_DIED or CHILD_DIED, naming it.
         """
         await asyncio.shield(self._failure)
+
+    def depend_on(self, name: str, child: Child) -> None:
+        """Report the end of a child process for good, after all its restarts."""
+        self._watches.append(asyncio.create_task(self._outlive(name, child), name=f"watch {name}"))
+
+    async def _outlive(self, name: str, child: Child) -> None:
+        exit_ = await child.wait()
+        if not self._failure.done():
+            remedy = "see its log, then start again"
+            self._failure.set_exception(Internal("CHILD_DIED", f"{name}: {exit_.reason}", remedy=remedy))
+
+    def close(self) -> None:
+        """Watch no longer: what ends from now on was asked to."""
+        for watch in self._watches:
+            watch.cancel()
+        self._failure.cancel()
 
     def watch(self, role: str, task: Task, running: asyncio.Task[None]) -> None:
         """Report the end of `running`, which only its cancellation should bring."""
@@ -77,6 +95,7 @@ async def hosting(
         await stack.enter_async_context(inside.serving())
         await stack.enter_async_context(outside.serving())
         host = Host(outside.ports)
+        stack.callback(host.close)
         await stack.enter_async_context(_background(host, assembled))
         yield host
 
@@ -100,5 +119,3 @@ async def _background(host: Host, roles: Sequence[Role]) -> AsyncIterator[None]:
 async def _run(task: Task) -> None:
     await task.run()
 
-
-__all__ = ["Assemble", "Host", "Service", "hosting"]

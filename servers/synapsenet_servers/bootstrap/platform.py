@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 
 from synapsenet.adapters.artifacts import FsspecArtifacts
+from synapsenet.adapters.ownership import own
 from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.membership import SqlMembership
@@ -26,7 +30,6 @@ async def open_platform(
     config: Config,
     *,
     data: Path,
-    run: Path,
     clock: Clock | None = None,
     ids: Callable[[str], IdSource] = RandomIds,
 ) -> AsyncIterator[Platform]:
@@ -34,7 +37,6 @@ async def open_platform(
 
     Args:
         data: where everything is kept.
-        run: a private folder with a short path, for sockets.
         ids: makes the source of ids for a kind of thing; called once a kind.
 
     Raises:
@@ -42,8 +44,10 @@ async def open_platform(
         DataLoss: DATABASE_CORRUPT.
     """
     clock = clock or SystemClock()
-    mesh = f"unix:{run / MESH_SOCKET}"
     async with AsyncExitStack() as stack:
+        stack.callback(os.close, own(data / "synapsenet"))
+        run = stack.enter_context(_run_folder(data))
+        mesh = f"unix:{run / MESH_SOCKET}"
         supervisor = await stack.enter_async_context(Supervisor(clock=clock, options=config.supervisor))
         coordination = await stack.enter_async_context(open_coordination(data / "coordination.sqlite"))
         channel = await stack.enter_async_context(open_channel(mesh))
@@ -60,3 +64,21 @@ async def open_platform(
             channel=lambda _area: channel,
             mesh=mesh,
         )
+
+
+@contextmanager
+def _run_folder(data: Path) -> Iterator[Path]:
+    """A folder for sockets, open to this user alone, with a path short enough for them; a former owner's is swept.
+
+    Where it is stands in `data`, so that whoever owns `data` next can remove what a crash left behind.
+    """
+    note = data / "run"
+    if note.is_symlink():
+        shutil.rmtree(note.readlink(), ignore_errors=True)
+        note.unlink()
+    with tempfile.TemporaryDirectory(prefix="synapsenet-") as folder:
+        note.symlink_to(folder)
+        try:
+            yield Path(folder)
+        finally:
+            note.unlink()

@@ -49,7 +49,7 @@ def experiment(client: Client) -> str:
         for seed in range(3):
             with client.experiments.run(made, params={"learning_rate": rate}, seed=seed) as run:
                 for step in range(5):
-                    run.log({"accuracy": 0.5 + offset + seed / 100 + step / 50}, step=step)
+                    run.log({"accuracy": 0.5 + offset * (1 + seed / 10) + step / 50}, step=step)
     return str(made)
 
 
@@ -75,7 +75,7 @@ def test_a_comparison_is_the_same_by_every_way(platform: LivePlatform, client: C
     by_sdk = client.experiments.compare(entries, metric="accuracy")
     p_values = [
         by_http["comparison"]["pairs"][0]["adjusted_p_value"],
-        by_grpcurl["comparison"]["pairs"][0]["adjustedPValue"],
+        by_grpcurl["comparison"]["pairs"][0]["adjusted_p_value"],
         by_sdk.pairs[0].adjusted_p_value,
     ]
     assert status == 200
@@ -99,7 +99,7 @@ def test_the_metric_is_optional_in_comparison_and_importance(platform: LivePlatf
 
 
 def reason(answer: Any) -> str:
-    return next(detail["reason"] for detail in answer["details"] if detail["@type"].endswith("ErrorInfo"))
+    return str(next(detail["reason"] for detail in answer["details"] if detail["@type"].endswith("ErrorInfo")))
 
 
 def test_a_filter_that_does_not_parse_is_400_with_the_position(platform: LivePlatform) -> None:
@@ -117,7 +117,8 @@ def test_a_filter_on_a_parameter_that_no_run_has_matches_nothing(platform: LiveP
 
 
 def test_an_unknown_id_in_a_path_is_404_naming_it(platform: LivePlatform) -> None:
-    for path in ("/experiments/exp-unknown/hyperparameter-importance?metric=x", "/models/mdl-unknown", "/training/jobs/job-unknown"):
+    importance = "/experiments/exp-unknown/hyperparameter-importance?metric=x"
+    for path in (importance, "/models/mdl-unknown", "/training/jobs/job-unknown"):
         status, answer = platform.get(path)
         assert (status, "unknown" in answer["message"]) == (404, True), answer
 

@@ -30,11 +30,9 @@ def serve(tmp_path: Path) -> Serve:
 
     @asynccontextmanager
     async def serving(**sections: dict[str, Any]) -> AsyncIterator[Served]:
-        run = tmp_path / "run"
-        run.mkdir(exist_ok=True)
         async with AsyncExitStack() as stack:
             config = Config(**sections)  # type: ignore[arg-type]  # pydantic makes sections of mappings
-            platform = await stack.enter_async_context(open_platform(config, data=tmp_path / "data", run=run))
+            platform = await stack.enter_async_context(open_platform(config, data=tmp_path / "data"))
             host = await stack.enter_async_context(hosting(platform, ROLES, outer=["127.0.0.1:0"], absent=absent.ROWS))
             outside = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{host.ports[0]}"))
             yield Served(
