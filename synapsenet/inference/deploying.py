@@ -208,7 +208,7 @@ class Deployer:
     async def _deploy(self, deployment: Deployment, request: Request) -> Deployment:
         try:
             await self._work.run(lambda tx: tx.deployments.add(deployment, request))
-        except SynapseError:
+        except BaseException:  # whatever it was, nothing is recorded
             self._residents.forget(deployment.key)
             raise
         return await self._take_in(deployment)
