@@ -88,6 +88,7 @@ class RowLayout:
     def __init__(self, features: Sequence[Feature], schema_version: int) -> None:
         self.features = tuple(features)
         self.schema_version = schema_version
+        self._types = tuple(feature.column for feature in self.features)
         self._index = {feature.name: index for index, feature in enumerate(self.features)}
         self._unsized = tuple(feature for feature in self.features if not feature.type.sized)
         self.dtype = np.dtype(
@@ -138,13 +139,14 @@ class RowLayout:
         else:
             pieces = [blank if row is None else row if len(row) == size else row + values_blank for row in rows]
         table = np.frombuffer(b"".join(pieces), dtype=self.dtype)
+        nulls = table["_nulls"] != 0
+        some = nulls.any(axis=0).tolist()
         columns = []
         for name in wanted:
             index = self._index[name]
             feature = self.features[index]
-            nulls = table["_nulls"][:, index].astype(bool)
             values = table[name] if feature.type.sized else self._texts(feature, table, rows)
-            columns.append(Column(feature.column, values, nulls if nulls.any() else None))
+            columns.append(Column(self._types[index], values, nulls[:, index] if some[index] else None))
         return table["_header"], Columns(len(rows), tuple(columns))
 
     def _texts(self, feature: Feature, table: NDArray[Any], rows: Sequence[bytes | None]) -> NDArray[Any]:

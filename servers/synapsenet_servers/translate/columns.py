@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ TYPES = Wire(ValueType, pb.ValueType, "VALUE_TYPE_")
 _LENGTH = np.dtype("<u4")
 
 
+@lru_cache(maxsize=10_000)  # every answer has its columns' types; protobuf copies them when it takes them in
 def column_type(kind: ColumnType) -> pb.ColumnType:
     return pb.ColumnType(name=kind.name, type=TYPES[kind.type], vector_length=kind.vector_length)
 
