@@ -80,9 +80,9 @@ def _parsed(body: bytes) -> Any:
 
 
 @contextmanager
-def live_platform(data: Path, *, env: dict[str, str] | None = None) -> Iterator[LivePlatform]:
-    """A platform on free ports and the folder `data`; ended, if it still runs, at the end of the `with`."""
-    command = [*CLI, "dev", "--port", "0", "--http-port", "0", "--data-dir", str(data)]
+def live_platform(data: Path, *, env: dict[str, str] | None = None, port: str = "0") -> Iterator[LivePlatform]:
+    """A platform on free ports, or gRPC on `port`, and the folder `data`; ended, if it still runs, at the end of the `with`."""
+    command = [*CLI, "dev", "--port", port, "--http-port", "0", "--data-dir", str(data)]
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(

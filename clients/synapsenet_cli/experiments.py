@@ -128,7 +128,8 @@ def compare(
         "DIFFERENCE": lambda pair: pair.difference,
         "P (ADJUSTED)": lambda pair: pair.adjusted_p_value if pair.HasField("adjusted_p_value") else _pair_status(pair),
     }
-    session.out.table("pairs", answer.pairs, pairs_columns)
+    if answer.pairs:
+        session.out.table("pairs", answer.pairs, pairs_columns)
 
 
 @command(app, "importance")

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from synapsenet_api.experiments.v1.metric_pb2 import MetricPoints
-from synapsenet_client._errors import DeadlineExceeded, ResourceExhausted, SynapseNetError, Unavailable
+from synapsenet_client._errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, SynapseNetError, Unavailable
 
 BATCH_POINTS = 20_000
 """Points delivered in one message; the contract takes up to 100,000."""
 
+_LONGEST_NAME = 250
+_LONGEST_PAUSE = 30.0
 _TRANSIENT = (Unavailable, DeadlineExceeded, ResourceExhausted)
 
 
@@ -40,6 +42,18 @@ class Outbox:
         self._failures = 0
 
     def add(self, metrics: Mapping[str, float], step: int, time_us: int) -> None:
+        """Put one step's values aside.
+
+        Raises:
+            InvalidArgument: the platform would refuse them; they are refused here, before they hold up what comes after.
+        """
+        if step < 0:
+            raise InvalidArgument(f"step: {step} is negative: steps count from 0", reason="STEP_NEGATIVE")
+        for name in metrics:
+            if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+                raise InvalidArgument(
+                    f"metrics: {name[:40]!r} is no name: use 1 to {_LONGEST_NAME} printable characters", reason="METRIC_NAME"
+                )
         with self._lock:
             for name, value in metrics.items():
                 if self._count >= self._limit:
@@ -94,7 +108,7 @@ class Outbox:
         self._failures += 1
         if not isinstance(error, _TRANSIENT) or now - self._failing_since >= self._patience:
             raise error
-        return error.retry_after or min(0.2 * 2 ** (self._failures - 1), 5.0)
+        return min(error.retry_after or min(0.2 * 2 ** (self._failures - 1), 5.0), _LONGEST_PAUSE)
 
 
 def _slice(points: MetricPoints, start: int, stop: int | None) -> MetricPoints:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from synapsenet_api.experiments.v1.run_pb2 import Run
-from synapsenet_client._errors import ResourceExhausted, SynapseNetError
+from synapsenet_client._errors import FailedPrecondition, ResourceExhausted, SynapseNetError
 from synapsenet_client._outbox import Outbox
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class _Logging:
         self.configuration_id = run.configuration_id
         self._outbox = Outbox(limit=max_buffered_points, patience=patience)
         self._steps = itertools.count()
-        self._failure: SynapseNetError | None = None
+        self._failure: Exception | None = None
+        self._ended = False
 
     @property
     def dropped_points(self) -> int:
@@ -38,10 +39,12 @@ class _Logging:
         return self._outbox.dropped
 
     def _add(self, metrics: Mapping[str, float], step: int | None) -> None:
+        if self._ended:
+            raise FailedPrecondition(f"run {self.id} is finished: log before finish, or start another run", reason="RUN_ENDED")
         number = next(self._steps) if step is None else step
         self._outbox.add({name: float(value) for name, value in metrics.items()}, number, time.time_ns() // 1000)
 
-    def _loss(self) -> SynapseNetError | None:
+    def _loss(self) -> Exception | None:
         """What kept points from being stored."""
         if self._failure is None and self._outbox.dropped:
             return ResourceExhausted(
@@ -59,7 +62,6 @@ class LoggedRun(_Logging):
         super().__init__(run, max_buffered_points=max_buffered_points, patience=patience)
         self._experiments = experiments
         self._wake = threading.Event()
-        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name=f"synapsenet-{self.id}", daemon=True)
         self._thread.start()
 
@@ -69,6 +71,10 @@ class LoggedRun(_Logging):
         Args:
             metrics: value by name; NaN and infinities are kept as such.
             step: from 0; None counts the calls that gave none.
+
+        Raises:
+            InvalidArgument: a name is empty or too long, or the step is negative.
+            FailedPrecondition: the run is finished.
         """
         self._add(metrics, step)
         self._wake.set()
@@ -77,12 +83,12 @@ class LoggedRun(_Logging):
         """Deliver what is left and end the run.
 
         Raises:
-            SynapseNetError: points could not be delivered, or were dropped; the run is ended all the same.
+            SynapseNetError: points could not be delivered, or were dropped; the run is ended all the same, if it can be.
         """
-        self._closing.set()
+        self._ended = True
         self._wake.set()
         self._thread.join()
-        self._experiments.finish_run(self.id, status=status, reason=reason)
+        self._end(status, reason)
         if (loss := self._loss()) is not None:
             raise loss
 
@@ -99,22 +105,32 @@ class LoggedRun(_Logging):
         except SynapseNetError as loss:
             problem.add_note(f"the run was not logged whole: {loss}")
 
+    def _end(self, status: str, reason: str) -> None:
+        while True:
+            try:
+                self._experiments.finish_run(self.id, status=status, reason=reason)
+                return
+            except SynapseNetError as failure:
+                if self._failure is not None:
+                    raise self._failure from failure
+                time.sleep(self._outbox.failed(failure))
+
     def _deliver(self) -> None:
         try:
-            while not (self._closing.is_set() and not self._outbox.batch()):
+            while not (self._ended and not self._outbox.batch()):
                 self._wake.clear()
                 try:
                     self._deliver_batch()
                 except SynapseNetError as failure:
                     time.sleep(self._outbox.failed(failure))
-        except SynapseNetError as failure:
+        except Exception as failure:  # noqa: BLE001  # this thread has nobody to raise to: `finish` raises it
             self._failure = failure
 
     def _deliver_batch(self) -> None:
         if points := self._outbox.batch():
             self._experiments.log_points(self.id, [points])
             self._outbox.delivered()
-        elif not self._closing.is_set() and not self._wake.wait(_HEARTBEAT):
+        elif not self._ended and not self._wake.wait(_HEARTBEAT):
             self._experiments.heartbeat(self.id)
 
 
@@ -125,7 +141,6 @@ class AsyncLoggedRun(_Logging):
         super().__init__(run, max_buffered_points=max_buffered_points, patience=patience)
         self._experiments = experiments
         self._wake = asyncio.Event()
-        self._closing = False
         self._task = asyncio.create_task(self._deliver(), name=f"synapsenet-{self.id}")
 
     def log(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
@@ -137,12 +152,12 @@ class AsyncLoggedRun(_Logging):
         """Deliver what is left and end the run.
 
         Raises:
-            SynapseNetError: points could not be delivered, or were dropped; the run is ended all the same.
+            SynapseNetError: points could not be delivered, or were dropped; the run is ended all the same, if it can be.
         """
-        self._closing = True
+        self._ended = True
         self._wake.set()
         await self._task
-        await self._experiments.finish_run(self.id, status=status, reason=reason)
+        await self._end(status, reason)
         if (loss := self._loss()) is not None:
             raise loss
 
@@ -161,22 +176,32 @@ class AsyncLoggedRun(_Logging):
         except SynapseNetError as loss:
             problem.add_note(f"the run was not logged whole: {loss}")
 
+    async def _end(self, status: str, reason: str) -> None:
+        while True:
+            try:
+                await self._experiments.finish_run(self.id, status=status, reason=reason)
+                return
+            except SynapseNetError as failure:
+                if self._failure is not None:
+                    raise self._failure from failure
+                await asyncio.sleep(self._outbox.failed(failure))
+
     async def _deliver(self) -> None:
         try:
-            while not (self._closing and not self._outbox.batch()):
+            while not (self._ended and not self._outbox.batch()):
                 self._wake.clear()
                 try:
                     await self._deliver_batch()
                 except SynapseNetError as failure:
                     await asyncio.sleep(self._outbox.failed(failure))
-        except SynapseNetError as failure:
+        except Exception as failure:  # noqa: BLE001  # nobody awaits this task before `finish`, which raises it
             self._failure = failure
 
     async def _deliver_batch(self) -> None:
         if points := self._outbox.batch():
             await self._experiments.log_points(self.id, [points])
             self._outbox.delivered()
-        elif not self._closing:
+        elif not self._ended:
             try:
                 await asyncio.wait_for(self._wake.wait(), _HEARTBEAT)
             except TimeoutError:

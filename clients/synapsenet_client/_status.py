@@ -13,7 +13,7 @@ from synapsenet_client._errors import BY_CODE, NotYetAvailable, SynapseNetError,
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_TOO_LARGE = re.compile(r"(Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
+_TOO_LARGE = re.compile(r"(?:Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
 _NO_CONNECTION = re.compile(r"failed to connect|name resolution|DNS|connection refused|no such file", re.IGNORECASE)
 
 
@@ -73,12 +73,9 @@ def _plain(code: grpc.StatusCode, details: str, target: str, timeout: float | No
     if code is grpc.StatusCode.CANCELLED:
         return "CANCELLED", details or "the call was cancelled"
     if (sizes := _TOO_LARGE.search(details)) is not None:
-        way, size, limit = sizes.groups()
-        verb = "request" if way == "Sent" else "answer"
-        return (
-            "MESSAGE_TOO_LARGE",
-            f"the {verb} has {size} bytes and the limit is {limit}: use smaller parts, or raise Options.max_message_bytes",
-        )
+        size, limit = sizes.groups()
+        remedy = "use smaller parts; the limit of this side is Options.max_message_bytes"
+        return "MESSAGE_TOO_LARGE", f"a message has {size} bytes and the limit is {limit}: {remedy}"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return "", f"{target} does not know this call ({details}): is it a SynapseNet, and as new as this SDK?"
     return "", details or f"{target} answered {code.name} without a reason"

@@ -15,6 +15,7 @@ from synapsenet_client import (
     AsyncClient,
     Client,
     FailedPrecondition,
+    InvalidArgument,
     NotFound,
     ResourceExhausted,
     Unavailable,
@@ -147,6 +148,35 @@ def test_the_exception_of_the_block_outranks_what_was_lost(client: Client, recor
     with pytest.raises(ValueError, match="nan loss") as caught:
         train()
     assert caught.value.__notes__ == ["the run was not logged whole: run-1 has ended"]
+
+
+def test_a_run_waits_with_its_end_while_the_platform_is_away(
+    client: Client, platform: ScriptedPlatform, recorded: Recorded
+) -> None:
+    away = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", "busy", retry_after=0.01)
+    platform.answers["FinishRun"] = [away, away, pb.FinishRunResponse()]
+    with client.experiments.run("exp-1") as run:
+        run.log({"loss": 0.5})
+    assert recorded.points == {"loss": [(0, 0.5)]}
+    assert platform.answers["FinishRun"] == []
+
+
+def test_what_is_logged_after_the_end_is_refused(client: Client, recorded: Recorded) -> None:
+    run = client.experiments.run("exp-1")
+    run.finish()
+    with pytest.raises(FailedPrecondition, match="run run-1 is finished"):
+        run.log({"loss": 0.5})
+
+
+def test_a_point_that_the_platform_would_refuse_is_refused_at_once_and_holds_nothing_up(
+    client: Client, recorded: Recorded
+) -> None:
+    with client.experiments.run("exp-1") as run:
+        for name, step in (("loss", -1), ("", 0), ("x" * 251, 0), ("a\nb", 0)):
+            with pytest.raises(InvalidArgument):
+                run.log({name: 0.5}, step=step)
+        run.log({"loss": 0.5}, step=0)
+    assert recorded.points == {"loss": [(0, 0.5)]}
 
 
 @pytest.fixture
