@@ -1,56 +1,99 @@
-"""Event positions and the feed over one SQLite file.
+"""The event log and its feed on one SQLite file.
 
-The single writer makes row numbers grow in commit order, so the sequencer can give positions in that order after the commit,
-many at once. Its writes need no flush of their own: after a power cut the same order gives the same positions again.
+Writers are serialized, so a position drawn inside a transaction is in commit order: it is given with the row, and an event is
+positioned as soon as it is committed. The log is trimmed behind what watchers may resume from.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.tables import PlatformTables
-from synapsenet.errors import OutOfRange, SynapseError
-from synapsenet.platform.events import Event, EventFeed
-
-_log = logging.getLogger(__name__)
+from synapsenet.clock import Clock
+from synapsenet.errors import OutOfRange
+from synapsenet.ids import IdSource
+from synapsenet.platform.events import Event, EventFeed, EventLog
+from synapsenet.platform.records import encode
 
 _SHARD = 0
 _BATCH = 500
 _TRIM_SLACK = 1_000  # trimming in steps of so many keeps it off most commits
-_RETRY_SECONDS = 1.0
+
+
+class SqlEventLog(EventLog):
+    """The outbox, inside one transaction.
+
+    Attributes:
+        newest: position of the last event appended; 0 if none was.
+    """
+
+    def __init__(self, connection: Connection, tables: PlatformTables, *, clock: Clock, ids: IdSource) -> None:
+        self.newest = 0
+        self._connection = connection
+        self._tables = tables
+        self._clock = clock
+        self._ids = ids
+
+    def append(self, aggregate: str, record: Any) -> None:
+        outbox = self._tables.outbox
+        position = select(func.coalesce(func.max(outbox.c.position), 0) + 1).scalar_subquery()
+        row = {
+            "id": self._ids.next(),
+            "aggregate": aggregate,
+            "sequence": self._next_sequence(aggregate),
+            "type": type(record).__name__,
+            "payload": encode(record),
+            "occurred_at": self._clock.now(),
+        }
+        appended = self._connection.execute(insert(outbox).values(position=position).returning(outbox.c.position), row)
+        self.newest = int(appended.scalar_one())
+
+    def _next_sequence(self, aggregate: str) -> int:
+        counters = self._tables.aggregates
+        counted = self._connection.execute(
+            update(counters)
+            .where(counters.c.aggregate == aggregate)
+            .values(sequence=counters.c.sequence + 1)
+            .returning(counters.c.sequence)
+        ).scalar()
+        if counted is None:
+            self._connection.execute(insert(counters), {"aggregate": aggregate, "sequence": 1})
+        return 1 if counted is None else int(counted)
 
 
 class SqlEventFeed(EventFeed):
-    """The positioned part of an area's outbox."""
+    """The committed part of an area's outbox."""
 
     def __init__(self, database: Database, tables: PlatformTables, *, retained: int) -> None:
         self._database = database
         self._tables = tables
-        self._retained = retained
-        self._appended = asyncio.Event()
-        self._positioned = asyncio.Event()
-        self._appended.set()  # events of before a crash may still wait for their positions
+        self._retained = max(1, retained)  # the newest row stays: the next position is counted from it
+        self._news = asyncio.Event()
+        self._trimmed = 0
 
-    def wake_sequencer(self) -> None:
-        """Say that a commit appended events."""
-        self._appended.set()
+    async def committed(self, newest: int) -> None:
+        """Wake the watchers: events up to the position `newest` are there. Now and then trim what is past retention."""
+        self._news.set()
+        self._news = asyncio.Event()
+        if newest - self._trimmed > self._retained + _TRIM_SLACK:
+            self._trimmed = newest - self._retained
+            await self._database.write(self._trim, relaxed=True)
 
     async def read(self, *, after: int, limit: int, aggregate: str = "") -> Sequence[Event]:
         return await self._database.read(lambda connection: self._stored(connection, after, limit, aggregate))
 
     async def newest(self) -> int:
-        return await self._database.read(lambda connection: self._bounds(connection)[0])
+        return await self._database.read(self._newest)
 
     async def watch(self, *, after: int, aggregate: str = "") -> AsyncIterator[Event]:
         seen = after
         while True:
-            news = self._positioned
+            news = self._news
             events = await self.read(after=seen, limit=_BATCH, aggregate=aggregate)
             for event in events:
                 yield event
@@ -58,49 +101,18 @@ class SqlEventFeed(EventFeed):
             if not events:
                 await news.wait()
 
-    async def sequence(self) -> None:
-        """Give positions to what was appended, for as long as the task lives."""
-        while True:
-            await self._appended.wait()
-            self._appended.clear()
-            try:
-                while await self._database.write(self._give_positions, relaxed=True):
-                    self._announce()
-            except SynapseError as error:
-                _log.warning("event positions wait: %s", error.public, exc_info=error)
-                await asyncio.sleep(_RETRY_SECONDS)
-                self._appended.set()
-
-    def _announce(self) -> None:
-        self._positioned.set()
-        self._positioned = asyncio.Event()
-
-    def _give_positions(self, connection: Connection) -> int:
-        """Position the next batch; how many there were."""
+    def _trim(self, connection: Connection) -> None:
         outbox, bounds = self._tables.outbox, self._tables.log_bounds
-        waiting = select(outbox.c.number).where(outbox.c.position.is_(None)).order_by(outbox.c.number).limit(_BATCH)
-        numbers = connection.execute(waiting).scalars().all()
-        if not numbers:
-            return 0
-        newest, trimmed = self._bounds(connection)
-        for position, number in enumerate(numbers, start=newest + 1):
-            connection.execute(update(outbox).where(outbox.c.number == number).values(position=position))
-        newest += len(numbers)
-        if newest - trimmed > self._retained + _TRIM_SLACK:
-            trimmed = newest - self._retained
-            connection.execute(delete(outbox).where(outbox.c.position <= trimmed))
-        connection.execute(update(bounds).where(bounds.c.shard == _SHARD).values(newest=newest, trimmed=trimmed))
-        return len(numbers)
+        trimmed = self._newest(connection) - self._retained
+        connection.execute(delete(outbox).where(outbox.c.position <= trimmed))
+        connection.execute(update(bounds).where(bounds.c.shard == _SHARD).values(trimmed=trimmed))
 
-    def _bounds(self, connection: Connection) -> tuple[int, int]:
-        """The newest position given, and the last one trimmed."""
-        bounds = self._tables.log_bounds
-        row = connection.execute(select(bounds.c.newest, bounds.c.trimmed).where(bounds.c.shard == _SHARD)).one()
-        return int(row.newest), int(row.trimmed)
+    def _newest(self, connection: Connection) -> int:
+        return int(connection.execute(select(func.max(self._tables.outbox.c.position))).scalar() or 0)
 
     def _stored(self, connection: Connection, after: int, limit: int, aggregate: str) -> Sequence[Event]:
-        outbox = self._tables.outbox
-        _, trimmed = self._bounds(connection)
+        outbox, bounds = self._tables.outbox, self._tables.log_bounds
+        trimmed = int(connection.execute(select(bounds.c.trimmed).where(bounds.c.shard == _SHARD)).scalar_one())
         if after < trimmed:
             raise OutOfRange(
                 "EVENTS_TRIMMED",
@@ -114,7 +126,7 @@ class SqlEventFeed(EventFeed):
         return [_event(row) for row in connection.execute(query)]
 
 
-def _event(row: Row[tuple[object, ...]]) -> Event:
+def _event(row: Row[Any]) -> Event:
     return Event(
         id=row.id,
         aggregate=row.aggregate,
@@ -124,20 +136,3 @@ def _event(row: Row[tuple[object, ...]]) -> Event:
         payload=bytes(row.payload),
         occurred_at=row.occurred_at,
     )
-
-
-@asynccontextmanager
-async def sequencing(feed: SqlEventFeed) -> AsyncIterator[None]:
-    """Run the sequencer inside an `async with`."""
-    sequencer = asyncio.create_task(feed.sequence(), name="event sequencer")
-    sequencer.add_done_callback(_report)
-    try:
-        yield
-    finally:
-        sequencer.cancel()
-        await asyncio.gather(sequencer, return_exceptions=True)
-
-
-def _report(sequencer: asyncio.Task[None]) -> None:
-    if not sequencer.cancelled() and (error := sequencer.exception()) is not None:
-        _log.critical("the event sequencer died; watchers see nothing new", exc_info=error)

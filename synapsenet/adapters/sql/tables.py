@@ -74,7 +74,6 @@ def add_platform_tables(metadata: MetaData) -> None:
         "log_bounds",
         metadata,
         Column("shard", Integer, primary_key=True, autoincrement=False),
-        Column("newest", BigInteger, nullable=False),
         Column("trimmed", BigInteger, nullable=False),
     )
     Table(

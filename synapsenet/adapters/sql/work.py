@@ -7,19 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, MetaData, delete, insert, select, update
+from sqlalchemy import Connection, MetaData, delete, insert, select
 
 from synapsenet.adapters.sql.database import Database
-from synapsenet.adapters.sql.events import SqlEventFeed, sequencing
+from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
 from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.clock import Clock
 from synapsenet.errors import AlreadyExists
 from synapsenet.ids import IdSource
-from synapsenet.platform.events import EventLog
-from synapsenet.platform.records import encode
 from synapsenet.platform.work import Request, UnitOfWork
 
 T = TypeVar("T")
@@ -51,41 +49,6 @@ class CommitContext:
     retention: Retention
 
 
-class SqlEventLog(EventLog):
-    """The outbox, inside one transaction."""
-
-    def __init__(self, connection: Connection, context: CommitContext) -> None:
-        self._connection = connection
-        self._context = context
-        self.appended = False
-
-    def append(self, aggregate: str, record: Any) -> None:
-        self._connection.execute(
-            insert(self._context.tables.outbox),
-            {
-                "id": self._context.event_ids.next(),
-                "aggregate": aggregate,
-                "sequence": self._next_sequence(aggregate),
-                "type": type(record).__name__,
-                "payload": encode(record),
-                "occurred_at": self._context.clock.now(),
-            },
-        )
-        self.appended = True
-
-    def _next_sequence(self, aggregate: str) -> int:
-        counters = self._context.tables.aggregates
-        counted = self._connection.execute(
-            update(counters)
-            .where(counters.c.aggregate == aggregate)
-            .values(sequence=counters.c.sequence + 1)
-            .returning(counters.c.sequence)
-        ).scalar()
-        if counted is None:
-            self._connection.execute(insert(counters), {"aggregate": aggregate, "sequence": 1})
-        return 1 if counted is None else int(counted)
-
-
 class SqlUnitOfWork(UnitOfWork):
     """One transaction; an area's unit of work adds its repositories."""
 
@@ -94,7 +57,7 @@ class SqlUnitOfWork(UnitOfWork):
     def __init__(self, connection: Connection, context: CommitContext) -> None:
         self._connection = connection
         self._context = context
-        self.events = SqlEventLog(connection, context)
+        self.events = SqlEventLog(connection, context.tables, clock=context.clock, ids=context.event_ids)
 
     def earlier(self, request: Request) -> bytes | None:
         if not request.id:
@@ -141,13 +104,13 @@ class SqlWork(Generic[W]):
         self.feed = feed
 
     async def run(self, commit: Callable[[W], T]) -> T:
-        def transaction(connection: Connection) -> tuple[T, bool]:
+        def transaction(connection: Connection) -> tuple[T, int]:
             unit = self._unit(connection, self._context)
-            return commit(unit), unit.events.appended
+            return commit(unit), unit.events.newest
 
-        result, appended = await self._database.write(transaction)
-        if appended:
-            self.feed.wake_sequencer()
+        result, newest = await self._database.write(transaction)
+        if newest:
+            await self.feed.committed(newest)
         return result
 
     async def read(self, query: Callable[[W], T]) -> T:
@@ -166,7 +129,7 @@ async def open_work(
     retention: Retention | None = None,
     revisions: Path = MIGRATIONS,
 ) -> AsyncIterator[SqlWork[W]]:
-    """An area's units of work on the SQLite file `path`, migrated to this release's schema, with its sequencer running.
+    """An area's units of work on the SQLite file `path`, migrated to this release's schema.
 
     Raises:
         FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE, or SCHEMA_NEWER (the file was written by a newer release).
@@ -179,7 +142,6 @@ async def open_work(
     try:
         database.write_now(lambda connection: migrate(connection, area, revisions=revisions))
         feed = SqlEventFeed(database, context.tables, retained=context.retention.events)
-        async with sequencing(feed):
-            yield SqlWork(database, context, unit, feed)
+        yield SqlWork(database, context, unit, feed)
     finally:
         database.close()

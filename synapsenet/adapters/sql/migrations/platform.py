@@ -34,10 +34,9 @@ def create_platform_tables(op: ModuleType) -> None:
     bounds = op.create_table(
         "log_bounds",
         sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("newest", sa.BigInteger, nullable=False),
         sa.Column("trimmed", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(bounds, [{"shard": 0, "newest": 0, "trimmed": 0}])
+    op.bulk_insert(bounds, [{"shard": 0, "trimmed": 0}])
     op.create_table(
         "requests",
         sa.Column("id", sa.String, primary_key=True),
