@@ -258,7 +258,8 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append("no metric is common to all entries: name one with metric")
     elif comparison.metric_choice is MetricChoice.FIRST_COMMON:
         others = len(comparison.candidate_metrics) - 1
-        notes.append(f"{comparison.metric} was taken, {others} other metrics are common to all: name one with metric")
+        more = "1 other metric is" if others == 1 else f"{others} other metrics are"
+        notes.append(f"{comparison.metric} was taken, {more} common to all: name one with metric")
     if comparison.metric and comparison.direction is None:
         notes.append(f"whether higher or lower values of {comparison.metric} are better is not known: give direction")
     few = [pair for pair in comparison.pairs if pair.status is PairStatus.INSUFFICIENT_REPLICATES]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from synapsenet.experiments.model import Parameter, ParameterDefinition, ParameterRole, Run
+from synapsenet.experiments.model import Parameter, ParameterDefinition, ParameterRole
 
 _SEED_NAMES = frozenset({"seed", "random_seed", "random_state"})
 _EXACT_IN_DOUBLE = 2**53
@@ -56,14 +56,6 @@ def seed_of(params: Mapping[str, Parameter], definitions: Iterable[ParameterDefi
         if role_of(name, known) is ParameterRole.SEED and isinstance(value, int) and not isinstance(value, bool):
             return value
     return None
-
-
-def by_configuration(runs: Iterable[Run]) -> Mapping[str, list[Run]]:
-    """The runs by configuration."""
-    grouped: dict[str, list[Run]] = {}
-    for run in runs:
-        grouped.setdefault(run.configuration_id, []).append(run)
-    return grouped
 
 
 def canonical(value: Parameter) -> tuple[str, str]:

@@ -167,6 +167,26 @@ class AnalysisContract:
         assert refusal.value.reason == "METRIC_UNKNOWN"
         assert "error" in refusal.value.remedy
 
+    async def test_notes_say_what_was_assumed_and_what_is_missing(self, work: Work, analysis: Analysis) -> None:
+        entry = await self.log_runs(work, "s", {"lr": 1}, [1.0, math.nan], metric="apples")
+        alone = await analysis.compare(Question(entries=(entry,)))
+        assert (alone.direction_source, alone.best) == (DirectionSource.UNKNOWN, None)
+        assert ["apples" in alone.notes[0], "non-finite" in alone.notes[1]] == [True, True]
+        await log(work, f"run-{self._number:04}", points([1.0], metric="berries"))
+        several = await analysis.compare(Question(entries=(entry,)))
+        assert (several.metric, several.metric_choice) == ("apples", MetricChoice.FIRST_COMMON)
+        assert several.candidate_metrics == ("apples", "berries")
+        assert "1 other metric" in several.notes[0]
+        await self.log_runs(work, "t", {"lr": 1}, [1.0], metric="cherries")
+        none = await analysis.compare(Question(entries=("exp-s", "exp-t")))
+        assert "no metric is common" in none.notes[0]
+
+    @pytest.mark.parametrize("entry", ["", "@conf", "exp-s@"])
+    async def test_an_entry_that_names_nothing_is_refused(self, entry: str) -> None:
+        with pytest.raises(InvalidArgument) as refusal:
+            Question(entries=(entry,))
+        assert refusal.value.reason == "ENTRY_INVALID"
+
     async def test_a_definition_decides_direction_and_reducer(self, work: Work, analysis: Analysis) -> None:
         defined = MetricDefinition(name="score", direction=Direction.MINIMIZE, reducer=Reducer.BEST)
         await work.run(storing(experiment("golf", metric_definitions=(defined,))))
