@@ -100,4 +100,3 @@ class MembershipContract:
                 assert await seen.get() == ["a"]
             assert await seen.get() == []
         watching.cancel()
-

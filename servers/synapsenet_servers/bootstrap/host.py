@@ -118,4 +118,3 @@ async def _background(host: Host, roles: Sequence[Role]) -> AsyncIterator[None]:
 
 async def _run(task: Task) -> None:
     await task.run()
-

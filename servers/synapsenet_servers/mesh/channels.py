@@ -40,7 +40,7 @@ def open_channel(address: str) -> grpc.aio.Channel:
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ],
-        interceptors=[DefaultDeadline()],
+        interceptors=[DefaultDeadline()],  # type: ignore[list-item]  # the stubs type interceptors by their messages
     )
 
 

@@ -47,9 +47,7 @@ def test_a_misspelt_section_is_refused(file: Path) -> None:
 
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNAPSENET_FEATURES__SPINE_ROW", "1")
-    assert refusal() == (
-        "SYNAPSENET_FEATURES__SPINE_ROW: unknown variable: did you mean SYNAPSENET_FEATURES__SPINE_ROWS?"
-    )
+    assert refusal() == ("SYNAPSENET_FEATURES__SPINE_ROW: unknown variable: did you mean SYNAPSENET_FEATURES__SPINE_ROWS?")
 
 
 def test_the_variables_of_the_sdk_are_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
