@@ -76,10 +76,12 @@ class TrainingPlatform:
 
     async def until(self, job_id: str, *, step: int) -> None:
         """Return once the job has made `step` steps."""
-        async for answer in self.training.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=60):
-            if answer.job.progress.step >= step:
-                return
+        watch = self.training.WatchJob(pb.WatchJobRequest(job_id=job_id), timeout=60)
+        async for answer in watch:
             assert answer.job.state not in FINAL, answer.job.failure
+            if answer.job.progress.step >= step:
+                break
+        watch.cancel()
 
     async def workers(self, job_id: str) -> list[job_pb2.Worker]:
         answer = await self.training.ListWorkers(pb.ListWorkersRequest(job_id=job_id), timeout=10)

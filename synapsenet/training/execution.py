@@ -58,6 +58,7 @@ class Execution:
         live, log = self._live, self._around.log
         artifact: Artifact | None = None
         logging_task = asyncio.create_task(log_points(live, log, timeout=self._options.log_timeout))
+        logging_task.add_done_callback(self._blame)
         try:
             try:
                 await self._open_run()
@@ -68,13 +69,20 @@ class Execution:
             finally:
                 await self._stop_all()
             job = self._ended(artifact)
-            await live.points.put(None)
-            await logging_task
+            await self._flush(logging_task)
             reason = job.failure.message if job.failure else ""
             await finish_run(live, log, job.state, reason, timeout=self._options.log_timeout)
             live.job = await self._commit(replace(job, logging_failure=live.logging_failure))
         finally:
             logging_task.cancel()
+            await asyncio.gather(logging_task, return_exceptions=True)
+
+    async def _flush(self, logging_task: asyncio.Task[None]) -> None:
+        """Return once all points have been sent on, or the task that does so is dead."""
+        closing = asyncio.create_task(self._live.points.put(None))
+        await asyncio.wait((closing, logging_task), return_when=asyncio.FIRST_COMPLETED)
+        closing.cancel()
+        await asyncio.gather(logging_task, return_exceptions=True)
 
     async def _open_run(self) -> None:
         if not self._live.job.spec.experiment_id:
@@ -109,17 +117,18 @@ class Execution:
     async def _follow(self) -> Artifact | None:
         """Wait for the job's verdict; what its parameters are stored as, if it came so far."""
         storing = asyncio.create_task(self._store())
+        joining = asyncio.create_task(self._await_workers())
         tasks = [
             storing,
-            asyncio.create_task(self._await_workers()),
-            asyncio.create_task(self._await_end(storing)),
+            joining,
+            asyncio.create_task(self._await_end(joining, storing)),
             asyncio.create_task(self._await_limit()),
             *(asyncio.create_task(self._await_exit(launch, process)) for launch, process in self._started),
         ]
         try:
             for task in tasks:
                 task.add_done_callback(self._blame)
-            await self._live.verdict
+            await asyncio.wait((self._live.verdict,))  # a cancelled wait leaves the future alone
             return None if not storing.done() or storing.exception() else storing.result()
         finally:
             for task in tasks:
@@ -138,9 +147,10 @@ class Execution:
             return
         live.job = await self._commit(live.job.running())
 
-    async def _await_end(self, storing: asyncio.Task[Artifact]) -> None:
-        """The job has made it once its parameters are durable and every worker is done."""
+    async def _await_end(self, joining: asyncio.Task[None], storing: asyncio.Task[Artifact]) -> None:
+        """The job has made it once it is known to run, its parameters are durable and every worker is done."""
         live = self._live
+        await joining
         await storing
         try:
             async with asyncio.timeout(self._options.finish_timeout):
@@ -163,13 +173,13 @@ class Execution:
 
     async def _store(self) -> Artifact:
         """The final parameters in the artifact store, once they have arrived."""
-        await self._live.uploading.wait()
+        await self._live.uploading.wait()  # the schema comes before the first bytes
         limit = self._options.max_parameter_bytes + _HEADER_ROOM
         return await self._around.artifacts.write(self._file(), limit=limit)
 
     async def _file(self) -> AsyncIterator[bytes]:
         job = self._live.job
-        yield file_header(await self._live.schema, {"job_id": job.id, "steps": str(job.spec.steps)})
+        yield file_header(self._live.schema.result(), {"job_id": job.id, "steps": str(job.spec.steps)})
         async for data in self._live.uploaded():
             yield data
 

@@ -8,6 +8,7 @@ from synapsenet.adapters.sql.training import SqlTrainingWork, metadata
 from synapsenet.adapters.sql.work import open_work
 from synapsenet.training.changes import Changes
 from synapsenet.training.execution import Surroundings
+from synapsenet.training.ports import Processes
 from synapsenet.training.runner import JobRunner
 from synapsenet.training.service import Training
 from synapsenet_api.training.v1.training_control_service_pb2_grpc import add_TrainingControlServiceServicer_to_server
@@ -19,8 +20,8 @@ from synapsenet_servers.servicers.training import TrainingServicer
 from synapsenet_servers.servicers.training_control import TrainingControlServicer
 
 
-async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
-    """The role `training`, its records and its processes' logs in `data/training`."""
+async def assemble(platform: Platform, stack: AsyncExitStack, *, processes: Processes | None = None) -> Role:
+    """The role `training`, its records and its processes' logs in `data/training`; by default its processes are local."""
     options = platform.config.training
     folder = platform.data / "training"
     work = await stack.enter_async_context(
@@ -33,7 +34,8 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
             event_ids=platform.ids("event"),
         )
     )
-    processes = LocalProcesses(platform.supervisor, mesh=platform.mesh, run=platform.run, logs=folder / "logs")
+    if processes is None:
+        processes = LocalProcesses(platform.supervisor, mesh=platform.mesh, run=platform.run, logs=folder / "logs")
     surroundings = Surroundings(
         work=work,
         processes=processes,
