@@ -32,8 +32,7 @@ def show_freshness(
                 session.out.line(answer, "\n".join([answer.as_of.ToJsonString(), *facts]))
     elif entities:
         found = monitoring.entity_freshness(groups[0], entities, states=states)
-        columns = {"ENTITY": lambda one: one.entity, "STATE": _state, "AGE MS": lambda one: one.event_age_ms}
-        session.out.table("entities", found, columns)
+        session.out.table("entities", found, _ENTITY_COLUMNS)
     else:
         columns = {
             "GROUP": lambda group: group.group,
@@ -43,7 +42,11 @@ def show_freshness(
             "ENTITIES": lambda group: group.tracked,
             "STALE": lambda group: group.stale_count,
         }
-        session.out.table("groups", monitoring.freshness(groups=groups, states=states, top_k=top_k), columns)
+        found_groups = list(monitoring.freshness(groups=groups, states=states, top_k=top_k))
+        session.out.table("groups", found_groups, columns)
+        if top_k and not session.out.as_json:
+            stalest = [one for group in found_groups for one in group.stalest]
+            session.out.table("stalest", stalest, {"GROUP": lambda one: one.group, **_ENTITY_COLUMNS})
 
 
 @command(app, "alerts")
@@ -141,3 +144,6 @@ def _state(item: Any) -> str:
     from synapsenet_api.monitoring.v1.freshness_pb2 import FreshnessState
 
     return FreshnessState.Name(item.state).removeprefix("FRESHNESS_STATE_")
+
+
+_ENTITY_COLUMNS = {"ENTITY": lambda one: one.entity, "STATE": _state, "AGE MS": lambda one: one.event_age_ms}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,6 +50,7 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log reaches people as our sentence
         from synapsenet_client import Options, Tls, connect
 
         tls = Tls(ca=self.settings.ca) if self.settings.ca is not None else None

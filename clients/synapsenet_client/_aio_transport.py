@@ -98,8 +98,7 @@ class AsyncTransport:
         sink = await asyncio.to_thread(download.open)
         try:
             call = self._call("unary_stream", type(download.request), download.request, timeout)
-            whole: Callable[[A], A] = lambda answer: answer  # noqa: E731  # typed, and too short for a function
-            async with AsyncStream(call, whole, lambda failure: self._wire.error(failure, timeout)) as answers:
+            async with AsyncStream(call, _as_it_is, lambda failure: self._wire.error(failure, timeout)) as answers:
                 async for answer in answers:
                     await asyncio.to_thread(sink.take, answer)
             return await asyncio.to_thread(sink.finish)
@@ -207,6 +206,10 @@ class AsyncOutgoing(Generic[Q]):
             if self.failure is not None:
                 raise self.failure from None
             raise
+
+
+def _as_it_is(answer: A) -> A:
+    return answer
 
 
 async def _drawn(items: Iterable[Q] | AsyncIterable[Q]) -> AsyncIterator[Q]:

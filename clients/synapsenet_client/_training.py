@@ -50,8 +50,6 @@ def job_spec(
     workers: int = 1,
     mode: str = "",
     experiment_id: str = "",
-    run_name: str = "",
-    run_params: Mapping[str, str] | None = None,
 ) -> JobSpec:
     """What a training job shall do, for the common case; further fields can be set on the message that it returns.
 
@@ -73,22 +71,13 @@ def job_spec(
         workers: processes that compute gradients.
         mode: SYNC (default) or ASYNC.
         experiment_id: where a run is logged; empty: nowhere.
-        run_name: of that run; empty: the job's id.
-        run_params: further hyperparameters to log.
     """
     columns = list(inputs)
-
-    def data(training_set: str) -> DataSource:
-        source = TrainingSetSource(training_set_id=training_set)
-        return DataSource(training_set=source, inputs=columns, target=target, input_scale=input_scale)
-
-    model = ModelSource(entry_point=entry_point)
-    model.arguments.update(arguments or {})
     return JobSpec(
         mode=enum_value("mode", Mode, mode),
-        model=model,
-        training_data=data(training_set_id),
-        evaluation_data=data(evaluation_set_id) if evaluation_set_id else None,
+        model=_model(entry_point, arguments or {}),
+        training_data=_data(training_set_id, columns, target, input_scale),
+        evaluation_data=_data(evaluation_set_id, columns, target, input_scale) if evaluation_set_id else None,
         optimizer=Optimizer(
             kind=enum_value("optimizer", OptimizerKind, optimizer), learning_rate=learning_rate, momentum=momentum
         ),
@@ -98,8 +87,6 @@ def job_spec(
         evaluate_every=evaluate_every,
         workers=Workers(count=workers),
         experiment_id=experiment_id,
-        run_name=run_name,
-        run_params=run_params or {},
     )
 
 
@@ -193,6 +180,17 @@ class Training(Blocking, TrainingMethods):
 
 class AsyncTraining(Asyncio, TrainingMethods):
     """`client.training` of an asyncio client."""
+
+
+def _model(entry_point: str, arguments: Mapping[str, Any]) -> ModelSource:
+    model = ModelSource(entry_point=entry_point)
+    model.arguments.update(arguments)
+    return model
+
+
+def _data(training_set_id: str, inputs: Iterable[str], target: str, input_scale: float | None) -> DataSource:
+    source = TrainingSetSource(training_set_id=training_set_id)
+    return DataSource(training_set=source, inputs=inputs, target=target, input_scale=input_scale)
 
 
 class _LastJob:

@@ -97,8 +97,7 @@ class Transport:
         sink = download.open()
         try:
             call = self._call("unary_stream", type(download.request), download.request, timeout)
-            whole: Callable[[A], A] = lambda answer: answer  # noqa: E731  # typed, and too short for a function
-            with Stream(call, whole, lambda failure: self._wire.error(failure, timeout)) as answers:
+            with Stream(call, _as_it_is, lambda failure: self._wire.error(failure, timeout)) as answers:
                 for answer in answers:
                     sink.take(answer)
             return sink.finish()
@@ -206,3 +205,7 @@ class Outgoing(Generic[Q]):
             if self.failure is not None:
                 raise self.failure from None
             raise
+
+
+def _as_it_is(answer: A) -> A:
+    return answer

@@ -8,7 +8,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import grpc
 import numpy as np
@@ -23,6 +23,7 @@ from synapsenet_api.training.v1 import training_service_pb2 as training
 from synapsenet_api.training.v1.job_pb2 import Job, JobState
 from synapsenet_client import (
     AsyncClient,
+    AsyncStream,
     Client,
     DataLoss,
     DeadlineExceeded,
@@ -30,6 +31,7 @@ from synapsenet_client import (
     NotFound,
     Options,
     Retries,
+    Stream,
     connect_async,
 )
 from tests.integration.clients.scripted import Listening, Refusal, ScriptedPlatform
@@ -164,6 +166,20 @@ def test_a_blocking_client_says_what_to_do_with_asynchronous_items(client: Clien
 
     with pytest.raises(InvalidArgument, match="use connect_async"):
         client.inference.predict_stream("digits", items())
+
+
+async def test_results_are_typed_on_both_clients(
+    client: Client, async_client: AsyncClient, platform: ScriptedPlatform
+) -> None:
+    platform.answers["GetModel"] = models.GetModelResponse(model=Model(id="mdl-1"))
+    platform.answers["ListModels"] = models.ListModelsResponse(models=[Model(id="mdl-1")])
+    platform.answers["WatchJob"] = lambda request: iter([training.WatchJobResponse(job=Job(id="job-1"))])
+    one = assert_type(client.models.get("digits"), Model)
+    assert one == assert_type(await async_client.models.get("digits"), Model)
+    listed = list(assert_type(client.models.list(), Iterator[Model]))
+    assert listed == [model async for model in assert_type(async_client.models.list(), AsyncIterator[Model])]
+    watched = list(assert_type(client.training.watch("job-1"), Stream[Job]))
+    assert watched == [job async for job in assert_type(async_client.training.watch("job-1"), AsyncStream[Job])]
 
 
 async def test_both_clients_have_the_same_methods_with_the_same_arguments(

@@ -80,7 +80,7 @@ def test_details_that_a_proxy_cut_leave_the_plain_status() -> None:
         (grpc.StatusCode.UNAVAILABLE, "DNS resolution failed for platform", "UNREACHABLE", "platform:7400"),
         (grpc.StatusCode.UNAVAILABLE, "Socket closed", "CONNECTION_LOST", "Socket closed"),
         (grpc.StatusCode.CANCELLED, "", "CANCELLED", "was cancelled"),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 4)", "MESSAGE_TOO_LARGE", "has 9 bytes and the limit is 4"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Sent message larger than max (9 vs. 4)", "MESSAGE_TOO_LARGE", "the limit is 4"),
         (grpc.StatusCode.UNIMPLEMENTED, "Method not found!", "", "is it a SynapseNet"),
         (grpc.StatusCode.INTERNAL, "", "", "INTERNAL without a reason"),
     ],

@@ -55,6 +55,14 @@ def test_every_external_rpc_has_a_method() -> None:
     assert not missing
 
 
+def test_every_reason_that_the_sdk_gives_itself_is_documented() -> None:
+    given = set(re.findall(r'reason="([A-Z_]+)"', "".join(path.read_text() for path in SOURCES.glob("_*.py"))))
+    given |= set(re.findall(r'return "([A-Z_]+)",', (SOURCES / "_status.py").read_text()))
+    page = (Path(__file__).parents[3] / "docs" / "sdk.md").read_text()
+    table = page.partition("| class | reasons |")[2].partition("##")[0]
+    assert given == set(re.findall(r"`([A-Z_]+)`", table))
+
+
 def test_importing_the_sdk_loads_neither_numpy_nor_the_stubs_of_any_area() -> None:
     program = (
         "import sys, synapsenet_client; client = synapsenet_client.connect('localhost:1'); client.models;"
