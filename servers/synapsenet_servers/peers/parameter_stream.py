@@ -134,6 +134,9 @@ class GrpcParameterStream(ParameterStream):
             if found == kind and not (found == "closing" and answer.closing.reason):
                 return answer
             if found == "reject":
+                # Who stops a member has failed the job by its name already; at the door nobody else knows.
+                if kind != "welcome" and answer.reject.action == pb.REJECT_ACTION_STOP:
+                    raise Aborted("WORKER_STOPPED", answer.reject.message)
                 raise FailedPrecondition("STREAM_REFUSED", answer.reject.message)
             if found == "closing":
                 raise Aborted(answer.closing.reason or "JOB_OVER", answer.closing.message or "the job is over")

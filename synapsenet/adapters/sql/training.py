@@ -71,7 +71,9 @@ class SqlJobs(Jobs):
     def get(self, job_id: str) -> Job:
         stored = self._connection.execute(select(jobs.c.record).where(jobs.c.id == job_id)).scalar()
         if stored is None:
-            raise NotFound("JOB_UNKNOWN", f"there is no job {job_id!r}", field="job_id", metadata={"job_id": job_id})
+            remedy = "list the jobs for those that there are"
+            facts = {"job_id": job_id}
+            raise NotFound("JOB_UNKNOWN", f"there is no job {job_id!r}", field="job_id", remedy=remedy, metadata=facts)
         return decode(Job, stored)
 
     def page(self, page: PageRequest, *, state: JobState | None, experiment_id: str) -> Page[Job]:
