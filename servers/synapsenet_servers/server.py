@@ -24,6 +24,9 @@ _CARRIED = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
 # What the runtime itself still takes is a multiple of our own limit, so that ours can answer with its reason.
 _HARD_LIMIT = 8
 
+# More than the edge takes (edge.header_kib), which says itself what is too large; the query of a GET stands in it twice.
+_METADATA_BYTES = 256 << 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
@@ -99,6 +102,8 @@ def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # else a busy port would be shared silently
         ("grpc.max_receive_message_length", options.limits.message_bytes * _HARD_LIMIT),
         ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", _METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
         ("grpc.keepalive_time_ms", round(options.keepalive_s * 1_000)),
         ("grpc.keepalive_timeout_ms", 15_000),
         ("grpc.http2.min_ping_interval_without_data_ms", round(options.shortest_client_ping_s * 1_000)),

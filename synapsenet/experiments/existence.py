@@ -15,6 +15,7 @@ def existing(tx: ExperimentsWork, experiment_id: str) -> Experiment:
             "EXPERIMENT_UNKNOWN",
             f"there is no experiment {experiment_id}",
             field="experiment_id",
+            remedy="list the experiments for those that there are",
             metadata={"experiment_id": experiment_id},
         )
     return experiment
@@ -30,4 +31,5 @@ def existing_run(tx: ExperimentsWork, run_id: str) -> Run:
 
 def unknown_run(run_id: str) -> NotFound:
     """What to raise for a run that does not exist."""
-    return NotFound("RUN_UNKNOWN", f"there is no run {run_id}", field="run_id", metadata={"run_id": run_id})
+    remedy = "list an experiment's runs for those that there are"
+    return NotFound("RUN_UNKNOWN", f"there is no run {run_id}", field="run_id", remedy=remedy, metadata={"run_id": run_id})

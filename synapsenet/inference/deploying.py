@@ -124,6 +124,7 @@ class Deployer:
             raise NotFound(
                 "DEPLOYMENT_UNKNOWN",
                 f"model {model} version {version} is not deployed",
+                remedy="list the deployments for those that there are",
                 metadata={"model": model, "version": str(version)},
             )
         if (same := self._joined(deployment.key, request)) is not None:

@@ -217,6 +217,7 @@ class Inference:
             raise NotFound(
                 "DEPLOYMENT_UNKNOWN",
                 f"model {model} version {version} is not deployed",
+                remedy="list the deployments for those that there are",
                 metadata={"model": model, "version": str(version)},
             )
         return found

@@ -34,7 +34,8 @@ class PageRequest:
 
     def __post_init__(self) -> None:
         if self.size < 0:
-            raise InvalidArgument("PAGE_SIZE_NEGATIVE", field="page_size", remedy="give 0 for the default, or up to 1000")
+            remedy = "give 0 for the default, or up to 1000"
+            raise InvalidArgument("PAGE_SIZE_NEGATIVE", "page_size is negative", field="page_size", remedy=remedy)
 
     @property
     def limit(self) -> int:

@@ -1,7 +1,7 @@
 """The guard: what every call passes on its way to a servicer, wrapped once so that a call pays once.
 
-In this order: is the RPC there yet, is there room, does it have a deadline, is each message small enough and complete; and
-whatever error comes out of all this leaves as one status with its details.
+In this order: is the RPC there yet, is there room, does it have a deadline, is each message readable, small enough and
+complete; and whatever error comes out of all this leaves as one status with its details.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from synapsenet.errors import NotYetAvailable, ResourceExhausted, Unimplemented
+from synapsenet.errors import InvalidArgument, NotYetAvailable, ResourceExhausted, Unimplemented
 from synapsenet_servers.interceptors.refusal import refuse
 from synapsenet_servers.interceptors.required import check_required
 from synapsenet_servers.not_yet_available.row import Row
@@ -90,7 +90,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 self._check(request)
                 return await handler.unary_unary(request, context)
 
-        return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(call, _reading(handler), handler.response_serializer)
 
     def _one_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(request: Message, context: Any) -> AsyncIterator[Any]:
@@ -99,14 +99,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 async for answer in _answers(handler.unary_stream(request, context)):
                     yield answer
 
-        return grpc.unary_stream_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_stream_rpc_method_handler(call, _reading(handler), handler.response_serializer)
 
     def _many_to_one(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> Any:
             async with self._call(method, context):
                 return await handler.stream_unary(self._checked(requests), context)
 
-        return grpc.stream_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(call, _reading(handler), handler.response_serializer)
 
     def _many_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> AsyncIterator[Any]:
@@ -114,9 +114,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 async for answer in _answers(handler.stream_stream(self._checked(requests), context)):
                     yield answer
 
-        return grpc.stream_stream_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(call, _reading(handler), handler.response_serializer)
 
-    def _check(self, message: Message) -> None:
+    def _check(self, message: Message | InvalidArgument) -> None:
+        if isinstance(message, InvalidArgument):
+            raise message
         size = message.ByteSize()
         if size > self._limits.message_bytes:
             raise ResourceExhausted(
@@ -135,6 +137,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         if context.time_remaining() is not None:
             return nullcontext()
         return asyncio.timeout(self._limits.longest_unary_s)
+
+
+def _reading(handler: Handler) -> Callable[[bytes], Any] | None:
+    """The handler's deserializer, giving an error for what it cannot read: the runtime would log it as a bug of ours."""
+    deserialize = handler.request_deserializer
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return InvalidArgument(
+                "MESSAGE_MALFORMED",
+                f"a request message of {len(data)} bytes is none of this method's contract",
+                remedy="send texts as UTF-8, and make the client from the contracts that server reflection shows",
+            )
+
+    return None if deserialize is None else read
 
 
 async def _answers(handled: Any) -> AsyncIterator[Any]:

@@ -36,7 +36,8 @@ def check_required(message: Message, path: str = "") -> None:
     required, nested = _plan(descriptor)
     for field in required:
         if not _present(message, field):
-            raise InvalidArgument("FIELD_MISSING", field=f"{path}{field.name}", remedy="the field is required: set it")
+            name = f"{path}{field.name}"
+            raise InvalidArgument("FIELD_MISSING", f"{name} is missing", field=name, remedy="set it, it is required")
     for field in nested:
         _check_nested(message, field, path)
 

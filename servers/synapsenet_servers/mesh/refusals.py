@@ -60,6 +60,12 @@ _AWAY = Refusal(
 # The code that Envoy gives a gRPC client for an HTTP status is fixed; these agree with it.
 _TO_GRPC = (
     Refusal(
+        when=400,
+        error=Internal(
+            "FRAMES_MALFORMED", "the edge cannot read the request", remedy="send gRPC or gRPC-Web, as its type says"
+        ),
+    ),
+    Refusal(
         when=403,
         error=PermissionDenied(
             "CALLER_REFUSED",
@@ -103,7 +109,11 @@ _TO_HTTP = (
     ),
     Refusal(
         when=400,
-        error=InvalidArgument("REQUEST_MALFORMED", f"the request does not fit the contract: {_OWN_WORDS}"),
+        error=InvalidArgument(
+            "REQUEST_MALFORMED",
+            f"the request does not fit the contract: {_OWN_WORDS}",
+            remedy="correct it, by the routes and fields in the contracts",
+        ),
     ),
     Refusal(
         when=404,

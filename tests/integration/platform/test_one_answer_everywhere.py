@@ -144,7 +144,7 @@ def test_a_misspelt_query_parameter_is_400_naming_it(platform: LivePlatform) -> 
 def test_a_missing_required_field_is_400_naming_it(platform: LivePlatform) -> None:
     status, answer = platform.post("/models", {"description": "nameless"})
     assert status == 400
-    assert answer["message"].startswith("name: ")
+    assert answer["message"].startswith("name is missing")
     assert reason(answer) == "FIELD_MISSING"
 
 

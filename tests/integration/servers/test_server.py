@@ -136,7 +136,7 @@ async def test_a_missing_required_field_is_refused_before_the_servicer_by_name()
     async with serving(accepted) as channel:
         refusal = await refused(channel, name="")
     assert refusal.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal.details() == "name: field missing: the field is required: set it"
+    assert refusal.details() == "name is missing: set it, it is required"
     assert detail(refusal, ErrorInfo).reason == "FIELD_MISSING"
 
 

@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 from synapsenet_servers.mesh.refusals import WEB_FORM, local_reply_config
 
 PAGE = Path(__file__).parents[3] / "docs" / "edge.md"
-ENVOYS_CODE = {403: Code.PERMISSION_DENIED, 404: Code.UNIMPLEMENTED, 503: Code.UNAVAILABLE}
+ENVOYS_CODE = {400: Code.INTERNAL, 403: Code.PERMISSION_DENIED, 404: Code.UNIMPLEMENTED, 503: Code.UNAVAILABLE}
 """What Envoy makes of an HTTP status for a gRPC client, whatever the rewriting says."""
 
 
