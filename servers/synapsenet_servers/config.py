@@ -24,9 +24,9 @@ from synapsenet.models.options import ModelsOptions
 from synapsenet.monitoring.options import MonitoringOptions
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
+from synapsenet_servers.children.supervisor import SupervisorOptions
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.server import ServerOptions
-from synapsenet_servers.supervisor import SupervisorOptions
 
 PREFIX = "SYNAPSENET_"
 _NESTING = "__"

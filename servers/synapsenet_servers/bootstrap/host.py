@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from synapsenet.errors import Internal
 from synapsenet_servers.bootstrap.role import Platform, Role, Task
+from synapsenet_servers.children.supervisor import Child
 from synapsenet_servers.not_yet_available.row import Row
 from synapsenet_servers.server import Server
-from synapsenet_servers.supervisor import Child
 
 Assemble = Callable[[Platform, AsyncExitStack], Awaitable[Role]]
 

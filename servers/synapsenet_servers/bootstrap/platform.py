@@ -18,9 +18,9 @@ from synapsenet.adapters.sql.membership import SqlMembership
 from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
 from synapsenet_servers.bootstrap.role import Platform
+from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.channels import open_channel
-from synapsenet_servers.supervisor import Supervisor
 
 MESH_SOCKET = "mesh.sock"
 

@@ -16,8 +16,8 @@ from synapsenet.platform.locks import Locks
 from synapsenet.platform.membership import Membership
 
 if TYPE_CHECKING:
+    from synapsenet_servers.children.supervisor import Supervisor
     from synapsenet_servers.config import Config
-    from synapsenet_servers.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from synapsenet.clock import Clock
 from synapsenet.errors import FailedPrecondition
-from synapsenet_servers.launcher import environment
+from synapsenet_servers.children.launcher import environment
+from synapsenet_servers.children.supervisor import Child, ChildSpec, Restart, Supervisor
 from synapsenet_servers.mesh.descriptors import read_descriptors, transcoder_descriptors
 from synapsenet_servers.mesh.envoy import bootstrap
 from synapsenet_servers.mesh.options import EdgeOptions
-from synapsenet_servers.supervisor import Child, ChildSpec, Restart, Supervisor
 
 _LOOK_EVERY_S = 0.02
 _ANSWER_WITHIN_S = 1.0

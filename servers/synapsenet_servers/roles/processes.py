@@ -13,9 +13,9 @@ import synapsenet_servers
 from synapsenet.errors import FailedPrecondition
 from synapsenet.training.ports import Ended, Launch, Process, Processes, ProcessKind
 from synapsenet_servers import launcher
-from synapsenet_servers.child import Child, ChildSpec, Exit
+from synapsenet_servers.children.child import Child, ChildSpec, Exit
+from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.roles.control_stream import TOKEN_VARIABLE
-from synapsenet_servers.supervisor import Supervisor
 
 _MODULES = {
     ProcessKind.PARAMETER_SERVER: "synapsenet_servers.roles.parameter_server",

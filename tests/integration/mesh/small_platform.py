@@ -24,10 +24,10 @@ from synapsenet_api.inference.v1 import open_inference_rest_service_pb2_grpc
 from synapsenet_api.registry.v1 import registry_control_service_pb2 as control
 from synapsenet_api.registry.v1 import registry_control_service_pb2_grpc
 from synapsenet_servers.bootstrap.role import Service
+from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.mesh.edge import Edge, EdgePlaces, start_edge
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.server import Server, ServerOptions
-from synapsenet_servers.supervisor import Supervisor
 
 CONTRACTS = Path(synapsenet_api.__file__).with_name("api.binpb")
 CLOCK = SystemClock()

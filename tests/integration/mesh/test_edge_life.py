@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from synapsenet.errors import FailedPrecondition, Unavailable
+from synapsenet_servers.children.supervisor import ChildState, Supervisor
 from synapsenet_servers.mesh.edge import EdgePlaces, envoy_program, start_edge
 from synapsenet_servers.mesh.options import EdgeOptions
-from synapsenet_servers.supervisor import ChildState, Supervisor
 from tests.integration.mesh.small_platform import CLOCK, CONTRACTS, platform
 
 

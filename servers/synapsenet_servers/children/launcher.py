@@ -1,7 +1,7 @@
 """Starts child processes that never outlive this one, and knows at once when they end.
 
 A child is spawned from the main thread: the kernel's parent-death signal fires when the *thread* that spawned ends. Between
-fork and exec runs `launcher_shim.py`, never Python of this process, because gRPC does not survive a fork. Every child leads
+fork and exec runs `shim.py`, never Python of this process, because gRPC does not survive a fork. Every child leads
 a process group of its own, so a terminal's Ctrl-C reaches the supervisor alone, and what a child leaves behind ends with it.
 """
 
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synapsenet.errors import FailedPrecondition, Unavailable
-from synapsenet_servers.child_logs import open_log
+from synapsenet_servers.children.logs import open_log
 
-_SHIM = Path(__file__).with_name("launcher_shim.py")
+_SHIM = Path(__file__).with_name("shim.py")
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables that a child of the platform may need from this process, whatever its task."""

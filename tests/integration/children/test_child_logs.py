@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from synapsenet_servers.child_logs import bound_log, last_words, open_log
+from synapsenet_servers.children.logs import bound_log, last_words, open_log
 
 
 def test_a_log_past_its_limit_is_kept_once_and_begun_anew(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from synapsenet.errors import InvalidArgument
-from synapsenet_servers.restart import Restart, RestartBudget
+from synapsenet_servers.children.restart import Restart, RestartBudget
 
 STEADY = Restart(budget=4, window=60, first=0.1, factor=2, longest=0.5, jitter=0)
 

@@ -15,8 +15,8 @@ import pytest
 
 from synapsenet.errors import AlreadyExists, FailedPrecondition, ResourceExhausted, Unavailable
 from synapsenet.testing.clock import FakeClock
-from synapsenet_servers.launcher import environment
-from synapsenet_servers.supervisor import Child, ChildSpec, ChildState, Restart, Supervisor, SupervisorOptions
+from synapsenet_servers.children.launcher import environment
+from synapsenet_servers.children.supervisor import Child, ChildSpec, ChildState, Restart, Supervisor, SupervisorOptions
 
 PROMPT = Restart(budget=2, window=60, first=1.0, factor=2, jitter=0)
 STUBBORN = "trap '' TERM; echo deaf; while :; do sleep 1; done"

@@ -1,6 +1,6 @@
 """What runs in a child between fork and exec: ties the child's life to its parent's.
 
-Run as a file by a bare interpreter (`python -I -S launcher_shim.py PARENT STATUS EXECUTABLE ARGV0 …`), so it imports nothing
+Run as a file by a bare interpreter (`python -I -S shim.py PARENT STATUS EXECUTABLE ARGV0 …`), so it imports nothing
 of ours and as little as it can: it costs about 10 ms, in the child. It is a program of its own because a process in which
 gRPC runs must not run Python between fork and exec.
 

@@ -20,8 +20,8 @@ FAMILY = """
 import asyncio, json, os, sys
 from pathlib import Path
 from synapsenet.clock import SystemClock
-from synapsenet_servers.launcher import environment
-from synapsenet_servers.supervisor import ChildSpec, Restart, Supervisor
+from synapsenet_servers.children.launcher import environment
+from synapsenet_servers.children.supervisor import ChildSpec, Restart, Supervisor
 
 async def main(depth, folder):
     async with Supervisor(clock=SystemClock()) as supervisor:
@@ -36,7 +36,7 @@ async def main(depth, folder):
 
 asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2])))
 """
-SHIM = Path(synapsenet_servers.__file__).with_name("launcher_shim.py")
+SHIM = Path(synapsenet_servers.__file__).with_name("children") / "shim.py"
 PEOPLE = 2 + 4
 """Two children, each with two of its own."""
 

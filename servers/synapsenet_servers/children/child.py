@@ -19,9 +19,9 @@ from random import Random
 
 from synapsenet.clock import Clock
 from synapsenet.errors import InvalidArgument, SynapseError, Unavailable
-from synapsenet_servers.child_logs import last_words
-from synapsenet_servers.launcher import Ended, Process, launch
-from synapsenet_servers.restart import Restart, RestartBudget
+from synapsenet_servers.children.launcher import Ended, Process, launch
+from synapsenet_servers.children.logs import last_words
+from synapsenet_servers.children.restart import Restart, RestartBudget
 
 _log = logging.getLogger(__name__)
 

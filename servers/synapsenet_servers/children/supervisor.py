@@ -12,9 +12,9 @@ from types import TracebackType
 
 from synapsenet.clock import Clock
 from synapsenet.errors import AlreadyExists, FailedPrecondition, ResourceExhausted
-from synapsenet_servers.child import Child, ChildSpec, ChildState, ChildStatus, Exit
-from synapsenet_servers.child_logs import bound_log
-from synapsenet_servers.restart import Restart
+from synapsenet_servers.children.child import Child, ChildSpec, ChildState, ChildStatus, Exit
+from synapsenet_servers.children.logs import bound_log
+from synapsenet_servers.children.restart import Restart
 
 __all__ = [
     "Child",
