@@ -26,7 +26,7 @@ from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
 from synapsenet_servers.children.supervisor import SupervisorOptions
 from synapsenet_servers.mesh.options import EdgeOptions
-from synapsenet_servers.server import ServerOptions
+from synapsenet_servers.server_options import ServerOptions
 
 PREFIX = "SYNAPSENET_"
 _NESTING = "__"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -13,9 +12,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from synapsenet.errors import FailedPrecondition
 from synapsenet_servers.bootstrap.role import Service
-from synapsenet_servers.interceptors.guard import Guard, Limits
+from synapsenet_servers.interceptors.guard import Guard
 from synapsenet_servers.not_yet_available.row import Row
 from synapsenet_servers.reflection import add_reflection
+from synapsenet_servers.server_options import ServerOptions
 
 _HEALTH: Any = health  # the stubs of both leave their asyncio parts out
 _CHANNELZ: Any = channelz
@@ -26,23 +26,6 @@ _HARD_LIMIT = 8
 
 # More than the edge takes (edge.header_kib), which says itself what is too large; the query of a GET stands in it twice.
 _METADATA_BYTES = 256 << 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
-    """What an operator may set of every server.
-
-    Attributes:
-        limits: bounds of calls and messages.
-        drain_s: seconds that calls under way have to end after the server stopped to take new ones.
-        keepalive_s: seconds of silence after which a connection is probed.
-        shortest_client_ping_s: clients that ping more often than that are disconnected.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    drain_s: float = 5.0
-    keepalive_s: float = 30.0
-    shortest_client_ping_s: float = 10.0
 
 
 class Server:

@@ -28,8 +28,8 @@ from synapsenet_servers.servicers.open_inference_rest import OpenInferenceRestSe
 _AREA = "inference"
 
 
-async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
-    """The inference role; its models are loaded in the background once it serves."""
+async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = RELEASE) -> Role:
+    """The inference role, which calls itself `release`; its models are loaded in the background once it serves."""
     options, clock, folder = platform.config.inference, platform.clock, platform.data / _AREA
     work = await stack.enter_async_context(
         open_work(
@@ -63,7 +63,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     inference = Inference(
         work=work, feed=work.feed, registry=registry, deployer=deployer, residents=residents, clock=clock, options=options
     )
-    return _role(inference, deployer)
+    return _role(inference, deployer, release)
 
 
 # Type stubs call a servicer abstract that leaves RPCs out; those answer by the table of what is not yet available.
@@ -72,7 +72,7 @@ _OpenInferenceRest: Any = OpenInferenceRestServicer
 _Control: Any = control_grpc.InferenceControlServiceServicer
 
 
-def _role(inference: Inference, deployer: Deployer) -> Role:
+def _role(inference: Inference, deployer: Deployer, release: str) -> Role:
     own = Service(
         name="synapsenet.inference.v1.InferenceService",
         servicer=InferenceServicer(inference, deployer),
@@ -80,12 +80,12 @@ def _role(inference: Inference, deployer: Deployer) -> Role:
     )
     public = Service(
         name="inference.GRPCInferenceService",
-        servicer=_OpenInference(inference, version=RELEASE),
+        servicer=_OpenInference(inference, version=release),
         add=open_grpc.add_GRPCInferenceServiceServicer_to_server,
     )
     routes = Service(
         name="synapsenet.inference.v1.OpenInferenceRestService",
-        servicer=_OpenInferenceRest(inference, version=RELEASE),
+        servicer=_OpenInferenceRest(inference, version=release),
         add=rest_grpc.add_OpenInferenceRestServiceServicer_to_server,
     )
     control = Service(

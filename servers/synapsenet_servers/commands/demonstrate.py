@@ -6,15 +6,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synapsenet_servers.commands.develop import DATA, HTTP_PORT
 from synapsenet_servers.commands.refusing import refusing
 
+if TYPE_CHECKING:
+    from synapsenet_cli.session import Settings
+
 
 def demo(
+    ctx: typer.Context,
     target: Annotated[str, typer.Option(help="HOST:PORT of a running platform; without it the demo starts its own.")] = "",
     http: Annotated[str, typer.Option(help="HOST:PORT of that platform's HTTP, if it is another port.")] = "",
     data_dir: Annotated[Path, typer.Option(help="Where a platform of the demo's own keeps everything.")] = DATA,
@@ -24,19 +28,16 @@ def demo(
     from rich.console import Console
 
     from synapsenet.clock import SystemClock
-    from synapsenet_client import SynapseNetError, connect
+    from synapsenet_client import connect
     from synapsenet_servers.commands.demo.edge import Edge
     from synapsenet_servers.commands.demo.journey import Journey
     from synapsenet_servers.commands.demo.telling import Telling
 
+    settings: Settings = ctx.obj
+    settings.json = as_json = as_json or settings.json
     console = Console(stderr=as_json)
-    with refusing(), _platform(target, http, data_dir) as (grpc, edge):
-        try:
-            with connect(grpc) as client:
-                outcome = Journey(client, Edge(edge), Telling(console), grpc=grpc, clock=SystemClock()).run()
-        except SynapseNetError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from None
+    with refusing(), _platform(target or settings.target, http, data_dir) as (grpc, edge), connect(grpc) as client:
+        outcome = Journey(client, Edge(edge), Telling(console), grpc=grpc, clock=SystemClock()).run()
     if as_json:
         typer.echo(json.dumps(outcome.as_json()))
     else:

@@ -9,32 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from synapsenet.errors import InvalidArgument, NotYetAvailable, ResourceExhausted, Unimplemented
+from synapsenet_servers.interceptors.limits import Limits
 from synapsenet_servers.interceptors.refusal import refuse
 from synapsenet_servers.interceptors.required import check_required
 from synapsenet_servers.not_yet_available.row import Row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The bounds of one server.
-
-    Attributes:
-        concurrent_calls: calls under way at once, streams included; one more is refused.
-        message_bytes: largest request message.
-        longest_unary_s: seconds that a unary call without a deadline may take.
-    """
-
-    concurrent_calls: int = 1_000
-    message_bytes: int = 16 << 20
-    longest_unary_s: float = 60.0
-
 
 Handler = Any  # grpc's type for handlers says nothing of the four call shapes that tell them apart
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]

@@ -12,7 +12,7 @@ import synapsenet_api
 import synapsenet_servers
 from synapsenet.errors import FailedPrecondition
 from synapsenet.training.ports import Ended, Launch, Process, Processes, ProcessKind
-from synapsenet_servers import launcher
+from synapsenet_servers.children import launcher
 from synapsenet_servers.children.child import Child, ChildSpec, Exit
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.roles.control_stream import TOKEN_VARIABLE

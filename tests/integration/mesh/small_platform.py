@@ -27,7 +27,8 @@ from synapsenet_servers.bootstrap.role import Service
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.mesh.edge import Edge, EdgePlaces, start_edge
 from synapsenet_servers.mesh.options import EdgeOptions
-from synapsenet_servers.server import Server, ServerOptions
+from synapsenet_servers.server import Server
+from synapsenet_servers.server_options import ServerOptions
 
 CONTRACTS = Path(synapsenet_api.__file__).with_name("api.binpb")
 CLOCK = SystemClock()

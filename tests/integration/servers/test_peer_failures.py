@@ -17,7 +17,8 @@ from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceServicer
 from synapsenet_servers.bootstrap.role import Service
 from synapsenet_servers.interceptors.catalogue import CODES
 from synapsenet_servers.peers.registry import GrpcModelDirectory
-from synapsenet_servers.server import Server, ServerOptions
+from synapsenet_servers.server import Server
+from synapsenet_servers.server_options import ServerOptions
 
 
 class Refusing(ModelServiceServicer):

@@ -19,9 +19,10 @@ from synapsenet_api.models.v1 import model_service_pb2 as pb
 from synapsenet_api.models.v1 import model_service_pb2_grpc
 from synapsenet_servers.bootstrap.role import Service
 from synapsenet_servers.interceptors.catalogue import CODES
-from synapsenet_servers.interceptors.guard import Limits
+from synapsenet_servers.interceptors.limits import Limits
 from synapsenet_servers.not_yet_available.row import Row
-from synapsenet_servers.server import Server, ServerOptions
+from synapsenet_servers.server import Server
+from synapsenet_servers.server_options import ServerOptions
 
 MODELS = "synapsenet.models.v1.ModelService"
 Answer = Callable[[pb.CreateModelRequest, Any], Awaitable[pb.CreateModelResponse]]
