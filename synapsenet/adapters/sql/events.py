@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.tables import PlatformTables
@@ -40,8 +40,6 @@ class SqlEventLog(EventLog):
         self._ids = ids
 
     def append(self, aggregate: str, record: Any) -> None:
-        outbox = self._tables.outbox
-        position = select(func.coalesce(func.max(outbox.c.position), 0) + 1).scalar_subquery()
         row = {
             "id": self._ids.next(),
             "aggregate": aggregate,
@@ -50,19 +48,12 @@ class SqlEventLog(EventLog):
             "payload": encode(record),
             "occurred_at": self._clock.now(),
         }
-        appended = self._connection.execute(insert(outbox).values(position=position).returning(outbox.c.position), row)
-        self.newest = int(appended.scalar_one())
+        self.newest = int(self._connection.execute(self._tables.append_event, row).scalar_one())
 
     def _next_sequence(self, aggregate: str) -> int:
-        counters = self._tables.aggregates
-        counted = self._connection.execute(
-            update(counters)
-            .where(counters.c.aggregate == aggregate)
-            .values(sequence=counters.c.sequence + 1)
-            .returning(counters.c.sequence)
-        ).scalar()
+        counted = self._connection.execute(self._tables.next_sequence, {"of": aggregate}).scalar()
         if counted is None:
-            self._connection.execute(insert(counters), {"aggregate": aggregate, "sequence": 1})
+            self._connection.execute(self._tables.first_sequence, {"aggregate": aggregate, "sequence": 1})
         return 1 if counted is None else int(counted)
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, MetaData, delete, insert, select
+from sqlalchemy import Connection, MetaData, delete
 
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog
@@ -62,10 +62,7 @@ class SqlUnitOfWork(UnitOfWork):
     def earlier(self, request: Request) -> bytes | None:
         if not request.id:
             return None
-        requests = self._context.tables.requests
-        row = self._connection.execute(
-            select(requests.c.digest, requests.c.answer).where(requests.c.id == request.id)
-        ).one_or_none()
+        row = self._connection.execute(self._context.tables.find_request, {"id": request.id}).one_or_none()
         if row is None:
             return None
         if row.digest != request.digest:
@@ -83,7 +80,7 @@ class SqlUnitOfWork(UnitOfWork):
         requests = self._context.tables.requests
         now = self._context.clock.now()
         row = {"id": request.id, "digest": request.digest, "answer": answer, "remembered_at": now}
-        self._connection.execute(insert(requests), row)
+        self._connection.execute(self._context.tables.keep_request, row)
         if hash(request.id) % _PURGE_SHARE == 0:
             self._connection.execute(delete(requests).where(requests.c.remembered_at < now - self._context.retention.requests))
 
