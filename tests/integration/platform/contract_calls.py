@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import grpc
 from google.api import annotations_pb2, field_behavior_pb2
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
@@ -132,40 +132,43 @@ def new(descriptor: Descriptor) -> Any:
     return message_factory.GetMessageClass(descriptor)()
 
 
-def filled(descriptor: Descriptor, word: str = "nothing") -> Any:
-    """A message whose required fields, nested ones too, are set: texts to `word`, numbers to 1, enums to their first value."""
+def filled(descriptor: Descriptor, word: str = "nothing", *, everything: bool = False) -> Any:
+    """A message whose required fields, or all, are set, at any depth: texts to `word`, numbers to 1, enums to their last."""
     message = new(descriptor)
     for one in descriptor.fields:
-        if is_required(one):
-            put(message, one, word)
+        if everything or is_required(one):
+            put(message, one, word, everything=everything)
     return message
 
 
-def put(message: Any, one: FieldDescriptor, word: str = "nothing") -> None:
+def put(message: Any, one: FieldDescriptor, word: str = "nothing", *, everything: bool = False) -> None:
     """Set the field `one` of `message` to something that is not its default."""
-    value = _value(one, word)
     if one.message_type is not None and one.message_type.GetOptions().map_entry:
-        keys, values = one.message_type.fields_by_name["key"], one.message_type.fields_by_name["value"]
-        target = getattr(message, one.name)
-        if values.message_type is not None:
-            target[_value(keys, word)].CopyFrom(_value(values, word))
-        else:
-            target[_value(keys, word)] = _value(values, word)
+        _put_entry(getattr(message, one.name), one.message_type, word)
     elif one.is_repeated:
-        getattr(message, one.name).append(value)
+        getattr(message, one.name).append(_something(one, word, everything=everything))
     elif one.message_type is not None:
         inner = getattr(message, one.name)
-        inner.CopyFrom(value)
+        inner.CopyFrom(_something(one, word, everything=everything))
         inner.SetInParent()
     else:
-        setattr(message, one.name, value)
+        setattr(message, one.name, _something(one, word, everything=everything))
 
 
-def _value(one: FieldDescriptor, word: str) -> Any:
+def _put_entry(target: Any, entry: Descriptor, word: str) -> None:
+    key = _something(entry.fields_by_name["key"], word, everything=False)
+    value = _something(entry.fields_by_name["value"], word, everything=False)
+    if isinstance(value, Message):
+        target[key].CopyFrom(value)
+    else:
+        target[key] = value
+
+
+def _something(one: FieldDescriptor, word: str, *, everything: bool) -> Any:
     if one.message_type is not None:
-        return filled(one.message_type, word)
+        return filled(one.message_type, word, everything=everything)
     if one.enum_type is not None:
-        return one.enum_type.values[1].number
+        return one.enum_type.values[-1].number
     kinds: dict[int, Any] = {FieldDescriptor.CPPTYPE_STRING: word, FieldDescriptor.CPPTYPE_BOOL: True}
     if one.type == FieldDescriptor.TYPE_BYTES:
         return word.encode()
@@ -175,8 +178,3 @@ def _value(one: FieldDescriptor, word: str) -> Any:
 def is_required(one: FieldDescriptor) -> bool:
     """Whether the contract marks the field REQUIRED."""
     return field_behavior_pb2.REQUIRED in one.GetOptions().Extensions[field_behavior_pb2.field_behavior]
-
-
-def pool() -> descriptor_pool.DescriptorPool:
-    """Every message type of the contracts."""
-    return descriptor_pool.Default()
