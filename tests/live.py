@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -31,8 +31,9 @@ class LivePlatform:
         data: its data folder.
     """
 
-    def __init__(self, process: subprocess.Popen[str], grpc: str, http: str, data: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], errors: IO[str], grpc: str, http: str, data: Path) -> None:
         self.process = process
+        self._errors = errors
         self.grpc = grpc
         self.http = http
         self.data = data
@@ -56,6 +57,11 @@ class LivePlatform:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, _parsed(error.read())
+
+    def log(self) -> str:
+        """What it has written on stderr so far."""
+        descriptor = self._errors.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def children(self) -> list[psutil.Process]:
         """All processes below it."""
@@ -96,7 +102,7 @@ def live_platform(data: Path, *, env: dict[str, str] | None = None, port: str = 
                 process.wait(START_S)
                 errors.seek(0)
                 raise AssertionError(f"the platform did not start: {errors.read()}")
-            yield LivePlatform(process, lines[0][1], lines[1][1].removeprefix("http://"), Path(lines[2][1]))
+            yield LivePlatform(process, errors, lines[0][1], lines[1][1].removeprefix("http://"), Path(lines[2][1]))
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

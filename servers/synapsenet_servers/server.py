@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +29,16 @@ _HARD_LIMIT = 8
 _METADATA_BYTES = 256 << 10
 
 
+class _EndedCalls(logging.Filter):
+    """Drops what the runtime says when a servicer answers a call that the runtime has already ended: nobody is left to hear."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and 'Failed "execute_batch"' in str(record.exc_info[1]))
+
+
+_ENDED_CALLS = _EndedCalls()
+
+
 class Server:
     """A server that has been built and bound and not yet started.
 
@@ -43,6 +54,7 @@ class Server:
     def __init__(
         self, services: Sequence[Service], addresses: Sequence[str], *, options: ServerOptions, absent: Iterable[Row] = ()
     ) -> None:
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_ENDED_CALLS)
         self._options = options
         self._names = [service.name for service in services]
         self._server = grpc.aio.server(

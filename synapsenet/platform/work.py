@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from synapsenet.errors import InvalidArgument
 from synapsenet.platform.events import EventLog
 from synapsenet.platform.records import decode, encode
 
 T = TypeVar("T")
 W_co = TypeVar("W_co", bound="UnitOfWork", covariant=True)
+
+LONGEST_REQUEST_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,20 @@ class Request:
     """One call as its caller identified it.
 
     Attributes:
-        id: chosen by the caller, the same for every retry; empty if the caller gave none.
+        id: chosen by the caller, the same for every retry, up to 128 characters; empty if the caller gave none.
         digest: SHA-256 over the method and the body without the id, so that reuse for another wish is noticed.
+
+    Raises:
+        InvalidArgument: REQUEST_ID_TOO_LONG.
     """
 
     id: str = ""
     digest: bytes = b""
+
+    def __post_init__(self) -> None:
+        if len(self.id) > LONGEST_REQUEST_ID:
+            remedy = f"keep it to {LONGEST_REQUEST_ID} characters, a UUID will do"
+            raise InvalidArgument("REQUEST_ID_TOO_LONG", "request_id is too long", field="request_id", remedy=remedy)
 
 
 ANONYMOUS = Request()

@@ -46,7 +46,7 @@ class Environment:
         except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
             raise DataLoss(
                 "ONLINE_STORE_CORRUPT",
-                f"the online feature store {path.name} is damaged or no LMDB environment",
+                f"the online feature store in {path.parent.name}/{path.name} is damaged or no LMDB environment",
                 remedy="restore it from a backup, or move it away to start empty",
                 secret=str(error),
             ) from error

@@ -17,7 +17,8 @@ def translated(error: DBAPIError, database: str) -> SynapseError:
             remedy="restore it from a backup, or move it away to start empty",
             secret=str(error),
         )
-    if "full" in text and "disk" in text:
+    # What SQLite does not know as a full disk, a quota or a limit of file sizes, it tells as a write that failed.
+    if ("full" in text and "disk" in text) or getattr(error.orig, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE":
         return ResourceExhausted(
             "STORAGE_FULL",
             f"the disk that holds {database} is full",
