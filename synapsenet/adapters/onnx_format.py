@@ -63,10 +63,12 @@ def read_signature(data: bytes) -> Signature:
     except (onnx.checker.ValidationError, ValueError) as error:
         raise _not_onnx(f"it is no valid ONNX model ({_first_line(error)})", secret=str(error)) from error
     constants = {tensor.name for tensor in model.graph.initializer}
-    return Signature(
-        inputs=tuple(_tensor(value) for value in model.graph.input if value.name not in constants),
-        outputs=tuple(_tensor(value) for value in model.graph.output),
-    )
+    inputs = tuple(_tensor(value) for value in model.graph.input if value.name not in constants)
+    outputs = tuple(_tensor(value) for value in model.graph.output)
+    try:
+        return Signature(inputs=inputs, outputs=outputs)
+    except InvalidArgument as error:  # the file's fault, not that of a signature which the caller declared
+        raise _not_onnx(f"its {error.message}", secret=str(error)) from error
 
 
 def _refuse_external_data(model: ModelProto) -> None:
