@@ -207,6 +207,7 @@ def _found(
             "EXPERIMENTS_UNKNOWN",
             "; ".join(one.reason for one in unknown),
             field="experiment_ids",
+            remedy="list the experiments for those that there are",
             metadata={"unknown": ",".join(one.entry for one in unknown)},
         )
     return subjects, unknown

@@ -44,7 +44,6 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "workers": {"count": 2},
         }
     },
-    "PredictStream": {"start": {"selector": {"model": "nothing"}}},
 }
 IN_BODIES = [row for row in OPTIONS if takes_raw_body(BY_PATH[row.method])]
 IN_MESSAGES = [row for row in OPTIONS if row not in IN_BODIES]
@@ -83,7 +82,8 @@ def ask_for(message: Any, option: str) -> None:
     path, _, value = option.partition("=")
     *parents, last = path.split(".")
     for name in parents:
-        assert name in message.DESCRIPTOR.fields_by_name, f"{option}: the contract has no {name}"
+        if not message.HasField(name):
+            put(message, message.DESCRIPTOR.fields_by_name[name])
         message = getattr(message, name)
     field = message.DESCRIPTOR.fields_by_name[last]
     if option in VALUES:
