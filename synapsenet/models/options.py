@@ -10,7 +10,7 @@ class ModelsOptions:
     """Bounds of the models area.
 
     Attributes:
-        registry_seconds: how long deleting a model waits for the registry's word that it has no versions.
+        registry_s: how long deleting a model waits for the registry's word that it has no versions.
     """
 
-    registry_seconds: float = 5.0
+    registry_s: float = 5.0

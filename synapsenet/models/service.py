@@ -89,7 +89,7 @@ class ModelCatalogue:
         """
         model = await self.model(reference)
         model.expect(etag)
-        await self._registry.close(model.id, timeout=self._options.registry_seconds)
+        await self._registry.close(model.id, timeout=self._options.registry_s)
 
         def commit(tx: ModelsWork) -> None:
             present = tx.models.find(model.id)

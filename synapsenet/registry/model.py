@@ -15,7 +15,7 @@ from synapsenet.registry.signature import Signature
 _DESCRIPTION_CHARACTERS = 4_096
 _REFERENCE_CHARACTERS = 1_024
 _METRICS = 256
-_TAGS = 64
+_LABELS = 64
 _KEY_CHARACTERS = 63
 _VALUE_CHARACTERS = 256
 _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -116,7 +116,7 @@ class Version:
     source: Source = Source()
     signature: Signature | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     artifact: VersionArtifact | None = None
     revision: int = 1
     created_at: datetime
@@ -152,7 +152,7 @@ class VersionWish:
     """A version that somebody wants to exist, of the model with that id or name.
 
     Raises:
-        InvalidArgument: DESCRIPTION_TOO_LONG, SOURCE_TOO_LONG, METRICS_INVALID or TAGS_INVALID.
+        InvalidArgument: DESCRIPTION_TOO_LONG, SOURCE_TOO_LONG, METRICS_INVALID or LABELS_INVALID.
     """
 
     model: str
@@ -160,10 +160,10 @@ class VersionWish:
     source: Source = Source()
     signature: Signature | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_words(self.description, self.metrics, self.tags)
+        check_words(self.description, self.metrics, self.labels)
         if len(self.source.reference) > _REFERENCE_CHARACTERS:
             raise InvalidArgument(
                 "SOURCE_TOO_LONG", field="source.reference", remedy=f"shorten it to {_REFERENCE_CHARACTERS:,} characters"
@@ -180,7 +180,7 @@ class VersionWish:
             source=self.source,
             signature=self.signature,
             metrics=self.metrics,
-            tags=self.tags,
+            labels=self.labels,
             created_at=at,
             updated_at=at,
         )
@@ -194,23 +194,23 @@ class VersionChange:
         etag: what the change is based on; empty: whatever the version is.
 
     Raises:
-        InvalidArgument: UPDATE_EMPTY, DESCRIPTION_TOO_LONG, METRICS_INVALID or TAGS_INVALID.
+        InvalidArgument: UPDATE_EMPTY, DESCRIPTION_TOO_LONG, METRICS_INVALID or LABELS_INVALID.
     """
 
     description: str | None = None
     metrics: Mapping[str, float] | None = None
-    tags: Mapping[str, str] | None = None
+    labels: Mapping[str, str] | None = None
     etag: str = ""
 
     def __post_init__(self) -> None:
-        if self.description is None and self.metrics is None and self.tags is None:
+        if self.description is None and self.metrics is None and self.labels is None:
             raise InvalidArgument(
                 "UPDATE_EMPTY",
                 "update_mask: names nothing to change",
                 field="update_mask",
-                remedy="name at least one of description, metrics, tags",
+                remedy="name at least one of description, metrics, labels",
             )
-        check_words(self.description or "", self.metrics or {}, self.tags or {})
+        check_words(self.description or "", self.metrics or {}, self.labels or {})
 
     def applied(self, version: Version, at: datetime) -> Version:
         """`version` with the change made.
@@ -223,7 +223,7 @@ class VersionChange:
             version,
             description=version.description if self.description is None else self.description,
             metrics=version.metrics if self.metrics is None else self.metrics,
-            tags=version.tags if self.tags is None else self.tags,
+            labels=version.labels if self.labels is None else self.labels,
             revision=version.revision + 1,
             updated_at=at,
         )
@@ -269,11 +269,11 @@ def check_alias(name: str) -> None:
         )
 
 
-def check_words(description: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+def check_words(description: str, metrics: Mapping[str, float], labels: Mapping[str, str]) -> None:
     """Pass if what people say about a version keeps its bounds.
 
     Raises:
-        InvalidArgument: DESCRIPTION_TOO_LONG, METRICS_INVALID or TAGS_INVALID.
+        InvalidArgument: DESCRIPTION_TOO_LONG, METRICS_INVALID or LABELS_INVALID.
     """
     if len(description) > _DESCRIPTION_CHARACTERS:
         raise InvalidArgument(
@@ -287,11 +287,11 @@ def check_words(description: str, metrics: Mapping[str, float], tags: Mapping[st
             field="metrics",
             remedy=f"give up to {_METRICS} finite numbers, with names of 1 to {_VALUE_CHARACTERS} characters",
         )
-    if len(tags) > _TAGS or not all(
-        0 < len(key) <= _KEY_CHARACTERS and len(value) <= _VALUE_CHARACTERS for key, value in tags.items()
+    if len(labels) > _LABELS or not all(
+        0 < len(key) <= _KEY_CHARACTERS and len(value) <= _VALUE_CHARACTERS for key, value in labels.items()
     ):
         raise InvalidArgument(
-            "TAGS_INVALID",
-            field="tags",
-            remedy=f"give up to {_TAGS}, keys of 1 to {_KEY_CHARACTERS} and values of up to {_VALUE_CHARACTERS} characters",
+            "LABELS_INVALID",
+            field="labels",
+            remedy=f"give up to {_LABELS}, keys of 1 to {_KEY_CHARACTERS} and values of up to {_VALUE_CHARACTERS} characters",
         )

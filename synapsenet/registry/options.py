@@ -12,11 +12,11 @@ class RegistryOptions:
     Attributes:
         artifact_bytes: the largest artifact. An ONNX file is held in memory while it is checked.
         uploads: how many may go on at once; one more is refused with the time to come back.
-        upload_chunk_seconds: how long an upload may pause before it is given up.
-        models_seconds: how long a call waits for the models' word on whether a model exists.
+        upload_chunk_s: how long an upload may pause before it is given up.
+        models_s: how long a call waits for the models' word on whether a model exists.
     """
 
     artifact_bytes: int = 512 << 20
     uploads: int = 4
-    upload_chunk_seconds: float = 30.0
-    models_seconds: float = 5.0
+    upload_chunk_s: float = 30.0
+    models_s: float = 5.0

@@ -51,7 +51,7 @@ class Registry:
             AlreadyExists: the request id was used for another wish.
             Unavailable: the models do not answer.
         """
-        model = await self._models.find(wish.model, timeout=self._options.models_seconds)
+        model = await self._models.find(wish.model, timeout=self._options.models_s)
         now = self._clock.now()
 
         def make(tx: RegistryWork) -> Version:
@@ -152,7 +152,7 @@ class Registry:
             return version
         with self._slot():
             inspection = self._inspector.begin(upload.format, size=upload.size)
-            arrival = Arrival(upload, inspection, declared=version.signature, pause=self._options.upload_chunk_seconds)
+            arrival = Arrival(upload, inspection, declared=version.signature, pause=self._options.upload_chunk_s)
             await self._artifacts.write(arrival.checked(chunks), limit=upload.size)
         return await self._work.run(lambda tx: self._take(tx, upload, arrival.signature))
 
@@ -251,7 +251,7 @@ class Registry:
         known = await self._work.read(lambda tx: tx.models.find(model))
         if known is not None and not known.closed:
             return True
-        await self._models.find(model, timeout=self._options.models_seconds)
+        await self._models.find(model, timeout=self._options.models_s)
         return False
 
     async def _stored(self, version: Version, artifact: VersionArtifact) -> AsyncIterator[bytes]:

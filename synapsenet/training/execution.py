@@ -57,7 +57,7 @@ class Execution:
         """Return once the job is in a final state and none of its processes is left."""
         live, log = self._live, self._around.log
         artifact: Artifact | None = None
-        logging_task = asyncio.create_task(log_points(live, log, timeout=self._options.log_timeout))
+        logging_task = asyncio.create_task(log_points(live, log, timeout=self._options.log_timeout_s))
         logging_task.add_done_callback(self._blame)
         try:
             try:
@@ -71,7 +71,7 @@ class Execution:
             job = self._ended(artifact)
             await self._flush(logging_task)
             reason = job.failure.message if job.failure else ""
-            await finish_run(live, log, job.state, reason, timeout=self._options.log_timeout)
+            await finish_run(live, log, job.state, reason, timeout=self._options.log_timeout_s)
             live.job = await self._commit(replace(job, logging_failure=live.logging_failure))
         finally:
             logging_task.cancel()
@@ -88,7 +88,7 @@ class Execution:
         if not self._live.job.spec.experiment_id:
             return
         try:
-            async with asyncio.timeout(self._options.log_timeout):
+            async with asyncio.timeout(self._options.log_timeout_s):
                 run_id = await self._around.log.start(new_run(self._live.job))
         except TimeoutError:
             failure = Failure(
@@ -138,11 +138,11 @@ class Execution:
     async def _await_workers(self) -> None:
         live = self._live
         try:
-            async with asyncio.timeout(self._options.start_timeout):
+            async with asyncio.timeout(self._options.start_timeout_s):
                 await live.all_joined.wait()
         except TimeoutError:
             late = ", ".join(worker.id for worker in live.workers if worker.state is WorkerState.STARTING)
-            message = f"after {self._options.start_timeout:g} s these workers had not joined: {late}"
+            message = f"after {self._options.start_timeout_s:g} s these workers had not joined: {late}"
             live.end(failure=Failure(reason="START_TIMEOUT", message=message))
             return
         live.job = await self._commit(live.job.running())
@@ -153,16 +153,16 @@ class Execution:
         await joining
         await storing
         try:
-            async with asyncio.timeout(self._options.finish_timeout):
+            async with asyncio.timeout(self._options.finish_timeout_s):
                 await live.all_done.wait()
         except TimeoutError:
-            message = f"{self._options.finish_timeout:g} s after the last step its workers were not done"
+            message = f"{self._options.finish_timeout_s:g} s after the last step its workers were not done"
             live.end(failure=Failure(reason="FINISH_TIMEOUT", message=message))
         live.end()
 
     async def _await_limit(self) -> None:
-        wished = self._live.job.spec.timeout or self._options.job_timeout
-        limit = min(wished, self._options.job_timeout)
+        wished = self._live.job.spec.timeout or self._options.job_timeout_s
+        limit = min(wished, self._options.job_timeout_s)
         await self._around.clock.sleep(limit)
         self._live.end(failure=Failure(reason="JOB_TIMEOUT", message=f"the job ran longer than {limit:g} s"))
 
@@ -188,8 +188,8 @@ class Execution:
         verdict = self._live.verdict
         if verdict.done() and verdict.result().succeeded and self._started:
             leaving = [asyncio.create_task(process.wait()) for _, process in self._started]
-            await asyncio.wait(leaving, timeout=self._options.stop_grace)
-        ended = await asyncio.gather(*(process.stop(self._options.stop_grace) for _, process in self._started))
+            await asyncio.wait(leaving, timeout=self._options.stop_grace_s)
+        ended = await asyncio.gather(*(process.stop(self._options.stop_grace_s) for _, process in self._started))
         for (launch, _), end in zip(self._started, ended, strict=True):
             if launch.kind is ProcessKind.WORKER:
                 self._live.worker_ended(launch.index, end.sentence)

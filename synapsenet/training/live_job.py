@@ -96,7 +96,9 @@ class LiveJob:
             self.endpoint.set_result(endpoint)
 
     def worker_joined(self, index: int) -> None:
-        self._set(index, state=WorkerState.RUNNING)
+        """The parameter server has let the worker in; it may tell later than the worker that all is done."""
+        if self._worker(index).state is WorkerState.STARTING:
+            self._set(index, state=WorkerState.RUNNING)
         if all(worker.state is not WorkerState.STARTING for worker in self.workers):
             self._joined_at = self._clock.monotonic()
             self.all_joined.set()

@@ -14,34 +14,34 @@ class TrainingOptions:
         concurrent_jobs: jobs that run at one time; the others are queued.
         queued_jobs: jobs that may wait; one more is refused.
         workers_per_job: the most workers a job may ask for.
-        start_timeout: seconds from a job's start until all its workers have joined.
-        step_timeout: seconds that a step waits for its slowest worker after the first gradient came, unless the job says less.
-        lease_ttl: seconds of silence after which a worker counts as lost.
-        job_timeout: seconds that a job may run, unless it says less.
-        finish_timeout: seconds from the last update until parameters, evaluation and log are complete.
-        stop_grace: seconds between asking a process to end and killing it.
+        start_timeout_s: seconds from a job's start until all its workers have joined.
+        step_timeout_s: seconds that a step waits for its slowest worker after the first gradient came, unless the job says less.
+        lease_ttl_s: seconds of silence after which a worker counts as lost.
+        job_timeout_s: seconds that a job may run, unless it says less.
+        finish_timeout_s: seconds from the last update until parameters, evaluation and log are complete.
+        stop_grace_s: seconds between asking a process to end and killing it.
         max_chunk_bytes: payload of one message of the training stream.
         max_parameter_bytes: size of a model's parameters.
         max_data_bytes: size of one training set, as the Arrow stream that a worker reads.
-        report_interval: seconds between two progress reports of a parameter server.
+        report_interval_s: seconds between two progress reports of a parameter server.
         log_queue: reports that wait for the experiment service; a job waits while it is full.
-        log_timeout: seconds for one call to the experiment service.
+        log_timeout_s: seconds for one call to the experiment service.
         models: the allow-list: what jobs call a model → `package.module:factory`.
     """
 
     concurrent_jobs: int = 3
     queued_jobs: int = 1_000
     workers_per_job: int = 64
-    start_timeout: float = 60.0
-    step_timeout: float = 30.0
-    lease_ttl: float = 10.0
-    job_timeout: float = 24 * 3600.0
-    finish_timeout: float = 60.0
-    stop_grace: float = 2.0
+    start_timeout_s: float = 60.0
+    step_timeout_s: float = 30.0
+    lease_ttl_s: float = 10.0
+    job_timeout_s: float = 24 * 3600.0
+    finish_timeout_s: float = 60.0
+    stop_grace_s: float = 2.0
     max_chunk_bytes: int = 1 << 20
     max_parameter_bytes: int = 1 << 30
     max_data_bytes: int = 1 << 30
-    report_interval: float = 0.1
+    report_interval_s: float = 0.1
     log_queue: int = 64
-    log_timeout: float = 10.0
+    log_timeout_s: float = 10.0
     models: Mapping[str, str] = field(default_factory=lambda: {"mlp": "synapsenet.training.models.mlp:build"})

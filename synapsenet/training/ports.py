@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,8 +32,8 @@ class Jobs(ABC):
         """
 
     @abstractmethod
-    def page(self, page: PageRequest, *, state: JobState | None, experiment_id: str) -> Page[Job]:
-        """Jobs, the newest first and among equals by id; with `state` or `experiment_id` (not empty) only these."""
+    def page(self, page: PageRequest, *, states: Set[JobState], experiment_id: str) -> Page[Job]:
+        """Jobs, the newest first and among equals by id; with `states` or `experiment_id` (not empty) only these."""
 
     @abstractmethod
     def in_state(self, state: JobState, *, limit: int) -> Sequence[Job]:

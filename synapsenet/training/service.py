@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 
 from synapsenet.clock import Clock
 from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
@@ -62,9 +62,9 @@ class Training:
         """
         return self._current(await self._work.read(lambda tx: tx.jobs.get(job_id)))
 
-    async def list(self, page: PageRequest, *, state: JobState | None, experiment_id: str) -> Page[Job]:
-        """Jobs, the newest first; `state` (None: every one) is that of the record, `experiment_id` may be empty."""
-        found = await self._work.read(lambda tx: tx.jobs.page(page, state=state, experiment_id=experiment_id))
+    async def list(self, page: PageRequest, *, states: Set[JobState], experiment_id: str) -> Page[Job]:
+        """Jobs, the newest first; `states` (empty: every one) are those of the record, `experiment_id` may be empty."""
+        found = await self._work.read(lambda tx: tx.jobs.page(page, states=states, experiment_id=experiment_id))
         return Page(tuple(self._current(job) for job in found.items), found.next_token)
 
     async def cancel(self, job_id: str) -> Job:

@@ -201,6 +201,14 @@ class Checkpointing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """The model version that a job makes; the model by its id or its name."""
+
+    model_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """A whole job; `timeout` in seconds, None for the server's limit."""
 
@@ -225,6 +233,7 @@ class JobSpec:
     run_params: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     shared_memory: bool = False
+    model_version: ModelVersion | None = None
 
     def __post_init__(self) -> None:
         _require(

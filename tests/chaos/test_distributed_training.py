@@ -23,7 +23,7 @@ from tests.training_platform import TrainingPlatform, training_platform
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDLESS = 10_000_000
-OPTIONS = TrainingOptions(concurrent_jobs=2, lease_ttl=1.0, stop_grace=1.0, step_timeout=20.0)
+OPTIONS = TrainingOptions(concurrent_jobs=2, lease_ttl_s=1.0, stop_grace_s=1.0, step_timeout_s=20.0)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -139,7 +139,7 @@ async def test_the_run_of_a_failed_job_is_failed_and_keeps_the_steps_that_were_m
 
 
 async def test_a_restart_of_the_platform_fails_what_was_running_and_runs_what_was_waiting(tmp_path: Path) -> None:
-    options = TrainingOptions(concurrent_jobs=1, stop_grace=1.0)
+    options = TrainingOptions(concurrent_jobs=1, stop_grace_s=1.0)
     async with training_platform(tmp_path, options) as before:
         running = await training(before)
         waiting = await before.create(before.spec(steps=20))

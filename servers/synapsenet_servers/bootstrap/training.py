@@ -39,7 +39,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, processes: Proc
     surroundings = Surroundings(
         work=work,
         processes=processes,
-        log=GrpcRunLog(platform.channel("experiments"), timeout=options.log_timeout),
+        log=GrpcRunLog(platform.channel("experiments"), timeout=options.log_timeout_s),
         artifacts=platform.artifacts,
         clock=platform.clock,
         changes=Changes(),

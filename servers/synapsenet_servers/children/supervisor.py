@@ -37,13 +37,13 @@ class SupervisorOptions:
 
     Attributes:
         children: processes at one time, at least 1.
-        close_within: seconds that all children together have to end at `close`; those left over are killed.
-        log_check: seconds between looks at the sizes of the children's logs.
+        close_within_s: seconds that all children together have to end at `close`; those left over are killed.
+        log_check_s: seconds between looks at the sizes of the children's logs.
     """
 
     children: int = 128
-    close_within: float = 20.0
-    log_check: float = 60.0
+    close_within_s: float = 20.0
+    log_check_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class Supervisor:
         self._closed = True
         if self._log_watch:
             self._log_watch.cancel()
-        deadline = self._clock.monotonic() + self._options.close_within
+        deadline = self._clock.monotonic() + self._options.close_within_s
         for child in reversed(list(self._children.values())):
             await child.stop(min(child.spec.grace, max(0.0, deadline - self._clock.monotonic())))
         await asyncio.gather(*self._lives.values())
@@ -160,7 +160,7 @@ class Supervisor:
 
     async def _bound_logs(self) -> None:
         while True:
-            await self._clock.sleep(self._options.log_check)
+            await self._clock.sleep(self._options.log_check_s)
             for child in list(self._children.values()):
                 try:
                     await asyncio.to_thread(bound_log, child.spec.log, limit=child.spec.log_limit)

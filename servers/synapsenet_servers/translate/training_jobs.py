@@ -24,29 +24,30 @@ def job_message(job: Job) -> pb.Job:
         progress=_progress(job),
         run_id=job.run_id,
         logging_failure=job.logging_failure,
-        created_at=to_timestamp(job.created_at),
+        create_time=to_timestamp(job.created_at),
     )
     if job.failure:
         message.failure.CopyFrom(_failure(job.failure))
     if job.result:
         message.result.CopyFrom(_result(job.result))
     if job.started_at:
-        message.started_at.CopyFrom(to_timestamp(job.started_at))
+        message.start_time.CopyFrom(to_timestamp(job.started_at))
     if job.finished_at:
-        message.finished_at.CopyFrom(to_timestamp(job.finished_at))
+        message.end_time.CopyFrom(to_timestamp(job.finished_at))
     return message
 
 
-def job_state(number: int) -> JobState | None:
-    """The state that a filter names; None for every one.
+def job_states(numbers: Iterable[int]) -> frozenset[JobState]:
+    """The states that a filter names; empty for every one.
 
     Raises:
         InvalidArgument: JOB_STATE_UNKNOWN.
     """
     states: dict[int, JobState] = {pb.JobState.Value(f"JOB_STATE_{state.value.upper()}"): state for state in JobState}
-    if number and number not in states:
-        raise InvalidArgument("JOB_STATE_UNKNOWN", field="state", remedy="take a state that the contract names, or none")
-    return states.get(number)
+    wanted = frozenset(numbers)
+    if not wanted <= states.keys():
+        raise InvalidArgument("JOB_STATE_UNKNOWN", field="states", remedy="take states that the contract names, or none")
+    return frozenset(states[number] for number in wanted)
 
 
 def worker_message(worker: Worker) -> pb.Worker:
@@ -70,20 +71,20 @@ def model_message(model: TrainableModel) -> pb.TrainableModel:
 
 def assignment(job: Job, *, factory: str, token: str, listen: str, options: TrainingOptions) -> control.Assignment:
     """What a process of the job is told to do."""
-    step_timeout = min(job.spec.workers.step_timeout or options.step_timeout, options.step_timeout)
+    step_timeout = min(job.spec.workers.step_timeout or options.step_timeout_s, options.step_timeout_s)
     return control.Assignment(
         job_id=job.id,
         spec=spec_message(job.spec),
         token=token,
         listen=listen,
-        lease_ttl=seconds(options.lease_ttl),
+        lease_ttl=seconds(options.lease_ttl_s),
         step_timeout=seconds(step_timeout),
         max_chunk_bytes=options.max_chunk_bytes,
         server_epoch=1,
         model_factory=factory,
         max_parameter_bytes=options.max_parameter_bytes,
         max_data_bytes=options.max_data_bytes,
-        report_interval=seconds(options.report_interval),
+        report_interval=seconds(options.report_interval_s),
     )
 
 

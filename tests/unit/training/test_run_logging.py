@@ -126,6 +126,15 @@ async def test_the_rate_counts_from_when_all_workers_had_joined() -> None:
     assert (live.view.progress.step, live.view.progress.steps_per_second, live.view.progress.workers_running) == (10, 5.0, 1)
 
 
+async def test_a_worker_whose_joining_is_told_after_it_was_done_stays_done() -> None:
+    live = live_job()
+    live.worker_done(0)  # its own stream was faster than the parameter server's report
+    live.worker_joined(0)
+    assert live.workers[0].state is WorkerState.DONE
+    assert live.all_joined.is_set()
+    assert live.all_done.is_set()
+
+
 async def test_a_worker_that_was_done_is_not_lost_when_its_process_ends() -> None:
     live = live_job()
     live.worker_done(0)
