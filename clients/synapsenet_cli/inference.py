@@ -84,8 +84,8 @@ def deployments(
         "MODEL": lambda deployment: deployment.model_name,
         "VERSION": lambda deployment: deployment.version,
         "STATE": _deployment_state,
-        "TRAFFIC": lambda deployment: deployment.traffic_weight,
-        "SINCE": lambda deployment: deployment.deployed_at.ToJsonString(),
+        "TRAFFIC": lambda deployment: deployment.traffic_fraction,
+        "SINCE": lambda deployment: deployment.create_time.ToJsonString(),
     }
     session.out.table("deployments", session.client.inference.list_deployments(), columns)
 
@@ -107,13 +107,13 @@ def loaded(session: Session) -> None:
 
 def _declared(session: Session, model: str, version: int | None, name: str) -> str:
     """The element type of an input of a loaded model; empty if it is not loaded or has no such input."""
-    from synapsenet_api.inference.v1.tensor_pb2 import DataType
+    from synapsenet_api.inference.v1.tensor_pb2 import ElementType
 
     for candidate in session.client.inference.list_loaded():
         if model in {candidate.model_id, candidate.model_name} and version in {None, candidate.version}:
             for tensor in candidate.inputs:
                 if tensor.name == name:
-                    return DataType.Name(tensor.data_type).removeprefix("DATA_TYPE_")
+                    return ElementType.Name(tensor.element_type).removeprefix("ELEMENT_TYPE_")
     return ""
 
 

@@ -69,7 +69,7 @@ def archive(session: Session, model: Model, version: Version, reason: Reason = "
 def history(session: Session, model: Model) -> None:
     """List what happened to a model's versions, the newest first."""
     columns = {
-        "WHEN": lambda moved: moved.occurred_at.ToJsonString(),
+        "WHEN": lambda moved: moved.occur_time.ToJsonString(),
         "VERSION": lambda moved: moved.version,
         "EVENT": lambda moved: moved.event,
         "FROM": lambda moved: moved.from_state,
@@ -108,7 +108,7 @@ def list_operations(session: Session, model: Annotated[str, typer.Option(help="O
         "MODEL": lambda operation: operation.model_id,
         "VERSION": lambda operation: operation.version,
         "STATE": _state,
-        "CREATED": lambda operation: operation.created_at.ToJsonString(),
+        "CREATED": lambda operation: operation.create_time.ToJsonString(),
     }
     session.out.table("operations", session.client.lifecycle.list_operations(model_id=model), columns)
 

@@ -46,7 +46,7 @@ def list_models(
         "ID": lambda model: model.id,
         "NAME": lambda model: model.name,
         "DESCRIPTION": lambda model: model.description,
-        "UPDATED": lambda model: model.updated_at.ToJsonString(),
+        "UPDATED": lambda model: model.update_time.ToJsonString(),
     }
     session.out.table("models", session.client.models.list(name_prefix=prefix, task=task), columns)
 

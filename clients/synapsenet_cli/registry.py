@@ -27,12 +27,12 @@ def create_version(
     model: Model,
     description: Annotated[str, typer.Option(help="For people.")] = "",
     metric: Annotated[list[str] | None, typer.Option(metavar="NAME=NUMBER", help="A measured value; may be repeated.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; may be repeated.")] = None,
 ) -> None:
     """Register the next version of a model."""
-    metrics, tags = numbers("--metric", metric or []), pairs("--tag", tag or [])
+    metrics, labels = numbers("--metric", metric or []), pairs("--label", label or [])
     session.out.record(
-        session.client.registry.create_version(model, description=description, metrics=metrics, tags=tags)
+        session.client.registry.create_version(model, description=description, metrics=metrics, labels=labels)
     )
 
 
@@ -54,7 +54,7 @@ def list_versions(
         "STATE": _state,
         "ALIASES": lambda version: " ".join(version.aliases),
         "SHA-256": lambda version: version.artifact.sha256[:12],
-        "CREATED": lambda version: version.created_at.ToJsonString(),
+        "CREATED": lambda version: version.create_time.ToJsonString(),
     }
     session.out.table("versions", session.client.registry.list_versions(model, states=state or []), columns)
 
@@ -122,7 +122,7 @@ def list_aliases(session: Session, model: Model) -> None:
     columns = {
         "ALIAS": lambda alias: alias.name,
         "VERSION": lambda alias: alias.version,
-        "MOVED": lambda alias: alias.updated_at.ToJsonString(),
+        "MOVED": lambda alias: alias.update_time.ToJsonString(),
     }
     session.out.table("aliases", session.client.registry.list_aliases(model), columns)
 

@@ -67,7 +67,9 @@ def run(
 @command(app, "list")
 def list_jobs(
     session: Session,
-    state: Annotated[str, typer.Option(help="Only in this state: QUEUED, RUNNING, SUCCEEDED, FAILED …")] = "",
+    state: Annotated[
+        list[str] | None, typer.Option(help="Only in this state: QUEUED, RUNNING, SUCCEEDED, FAILED …; may be repeated.")
+    ] = None,
     experiment: Annotated[str, typer.Option(help="Only those that log to this experiment.")] = "",
 ) -> None:
     """List jobs, the newest first."""
@@ -77,9 +79,9 @@ def list_jobs(
         "MODEL": lambda job: job.spec.model.entry_point,
         "STEP": lambda job: f"{job.progress.step}/{job.spec.steps}",
         "WORKERS": lambda job: job.spec.workers.count,
-        "CREATED": lambda job: job.created_at.ToJsonString(),
+        "CREATED": lambda job: job.create_time.ToJsonString(),
     }
-    session.out.table("jobs", session.client.training.list(state=state, experiment_id=experiment), columns)
+    session.out.table("jobs", session.client.training.list(states=state or [], experiment_id=experiment), columns)
 
 
 @command(app, "get")

@@ -236,8 +236,8 @@ def _selector(model: str, version: int | None, alias: str) -> ModelSelector:
     if version is not None and alias:
         raise InvalidArgument("version, alias: they exclude each other: give one", reason="VERSION_AND_ALIAS")
     if version is not None:
-        return ModelSelector(model=model, version=version)
-    return ModelSelector(model=model, alias=alias) if alias else ModelSelector(model=model)
+        return ModelSelector(model_id=model, version=version)
+    return ModelSelector(model_id=model, alias=alias) if alias else ModelSelector(model_id=model)
 
 
 def _prediction(answer: pb.PredictResponse) -> Prediction:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from synapsenet_api.lifecycle.v1 import lifecycle_service_pb2 as pb
 from synapsenet_api.lifecycle.v1.lifecycle_event_pb2 import LifecycleEvent
 from synapsenet_api.lifecycle.v1.operation_pb2 import Operation, OperationState
+from synapsenet_api.lifecycle.v1.validation_report_pb2 import Threshold, ValidationReport
 from synapsenet_api.lifecycle.v1.version_status_pb2 import Condition, Transition, VersionStatus
 from synapsenet_client._calls import Ask, Asyncio, Blocking, Pages, Watch, answering, paging, streaming
 from synapsenet_client._enums import enum_values
@@ -55,7 +56,7 @@ class MoveMethods:
         *,
         evaluation_set_id: str = "",
         label: str = "",
-        thresholds: Iterable[pb.Threshold] = (),
+        thresholds: Iterable[Threshold] = (),
         intent: pb.Intent | None = None,
         request_id: str = "",
     ) -> Ask[pb.ValidateVersionResponse, Operation]:
@@ -82,12 +83,12 @@ class MoveMethods:
         intent: pb.Intent | None = None,
         request_id: str = "",
     ) -> Ask[pb.DeployVersionResponse, Operation]:
-        """Bring a version to serving, or leave everything as it was; `traffic` is percent by version."""
+        """Bring a version to serving, or leave everything as it was; `traffic` is fractions of 1 by version."""
         request = pb.DeployVersionRequest(
             model_id=model_id,
             version=version,
             replicas=replicas,
-            traffic=_weights(traffic),
+            traffic=_shares(traffic),
             intent=intent,
             request_id=request_id,
         )
@@ -121,7 +122,7 @@ class MoveMethods:
     ) -> Ask[pb.PromoteVersionResponse, Operation]:
         """Shift traffic between serving versions, by default all of it to this one."""
         request = pb.PromoteVersionRequest(
-            model_id=model_id, version=version, traffic=_weights(traffic), intent=intent, request_id=request_id
+            model_id=model_id, version=version, traffic=_shares(traffic), intent=intent, request_id=request_id
         )
         return Ask(request, lambda answer: answer.operation)
 
@@ -142,19 +143,28 @@ class RecordMethods:
         """Where a version is, and what may happen to it now."""
         return Ask(pb.GetVersionStatusRequest(model_id=model_id, version=version), lambda answer: answer.status)
 
+    @answering
+    def validation_report(self, model_id: str, version: int) -> Ask[pb.GetValidationReportResponse, ValidationReport]:
+        """What the newest validation of a version found."""
+        return Ask(pb.GetValidationReportRequest(model_id=model_id, version=version), lambda answer: answer.report)
+
     @paging
     def list_transitions(
         self,
         model_id: str,
         *,
         version: int | None = None,
-        since: datetime | None = None,
+        start_time: datetime | None = None,
         actor: str = "",
         page_size: int = 0,
     ) -> Pages[pb.ListTransitionsResponse, Transition]:
-        """What happened to a model's versions, the newest first."""
+        """What happened to a model's versions from `start_time` on, the newest first."""
         request = pb.ListTransitionsRequest(
-            model_id=model_id, version=version, since=timestamp("since", since), actor=actor, page_size=page_size
+            model_id=model_id,
+            version=version,
+            start_time=timestamp("start_time", start_time),
+            actor=actor,
+            page_size=page_size,
         )
         return Pages(request, lambda page: page.transitions)
 
@@ -197,12 +207,9 @@ class OperationMethods:
         return Pages(request, lambda page: page.operations)
 
     @streaming
-    def watch_operation(
-        self, operation_id: str, *, after_revision: int = 0
-    ) -> Watch[pb.WatchOperationResponse, Operation]:
+    def watch_operation(self, operation_id: str) -> Watch[pb.WatchOperationResponse, Operation]:
         """The operation now and after each change; the stream ends when the operation has."""
-        request = pb.WatchOperationRequest(operation_id=operation_id, after_revision=after_revision)
-        return Watch(request, lambda answer: answer.operation)
+        return Watch(pb.WatchOperationRequest(operation_id=operation_id), lambda answer: answer.operation)
 
     @answering
     def wait_operation(
@@ -213,15 +220,20 @@ class OperationMethods:
         return Ask(request, lambda answer: answer.operation)
 
     @answering
-    def cancel_operation(self, operation_id: str, *, reason: str = "") -> Ask[pb.CancelOperationResponse, Operation]:
+    def cancel_operation(
+        self, operation_id: str, *, reason: str = "", request_id: str = ""
+    ) -> Ask[pb.CancelOperationResponse, Operation]:
         """Undo an operation that has not ended."""
-        request = pb.CancelOperationRequest(operation_id=operation_id, reason=reason)
+        request = pb.CancelOperationRequest(operation_id=operation_id, reason=reason, request_id=request_id)
         return Ask(request, lambda answer: answer.operation)
 
     @answering
-    def retry_compensation(self, operation_id: str) -> Ask[pb.RetryCompensationResponse, Operation]:
+    def retry_compensation(
+        self, operation_id: str, *, request_id: str = ""
+    ) -> Ask[pb.RetryCompensationResponse, Operation]:
         """Try a failing compensation again now."""
-        return Ask(pb.RetryCompensationRequest(operation_id=operation_id), lambda answer: answer.operation)
+        request = pb.RetryCompensationRequest(operation_id=operation_id, request_id=request_id)
+        return Ask(request, lambda answer: answer.operation)
 
     @answering
     def resolve_operation(
@@ -242,5 +254,5 @@ class AsyncLifecycle(Asyncio, MoveMethods, RecordMethods, OperationMethods):
     """`client.lifecycle` of an asyncio client."""
 
 
-def _weights(traffic: Mapping[int, float] | None) -> list[pb.TrafficWeight]:
-    return [pb.TrafficWeight(version=version, percent=percent) for version, percent in (traffic or {}).items()]
+def _shares(traffic: Mapping[int, float] | None) -> list[pb.TrafficShare]:
+    return [pb.TrafficShare(version=version, fraction=fraction) for version, fraction in (traffic or {}).items()]

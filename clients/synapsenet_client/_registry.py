@@ -32,7 +32,7 @@ class VersionMethods:
         source: Source | None = None,
         signature: Signature | None = None,
         metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> Ask[pb.CreateVersionResponse, Version]:
         """Register the next version of a model; its artifact is uploaded afterwards.
@@ -43,7 +43,7 @@ class VersionMethods:
             source: the run, job and training set that it comes from.
             signature: what the artifact must take and give; None: whatever it says.
             metrics: measured values, finite.
-            tags: for selecting and for people.
+            labels: for selecting and for people.
             request_id: the same for every attempt at this creation; made up if empty.
 
         Raises:
@@ -56,7 +56,7 @@ class VersionMethods:
                 source=source,
                 signature=signature,
                 metrics=metrics or {},
-                tags=tags or {},
+                labels=labels or {},
                 request_id=request_id,
             ),
             lambda answer: answer.version,
@@ -85,7 +85,7 @@ class VersionMethods:
         *,
         description: str | None = None,
         metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         etag: str = "",
         request_id: str = "",
     ) -> Ask[pb.UpdateVersionResponse, Version]:
@@ -94,14 +94,14 @@ class VersionMethods:
         Raises:
             Aborted: the version has changed since `etag`.
         """
-        given = {"description": description, "metrics": metrics, "tags": tags}
+        given = {"description": description, "metrics": metrics, "labels": labels}
         return Ask(
             pb.UpdateVersionRequest(
                 model_id=model_id,
                 version=version,
                 description=description or "",
                 metrics=metrics or {},
-                tags=tags or {},
+                labels=labels or {},
                 update_mask=FieldMask(paths=[name for name, value in given.items() if value is not None]),
                 etag=etag,
                 request_id=request_id,

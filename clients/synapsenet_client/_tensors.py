@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from synapsenet_api.inference.v1.tensor_pb2 import DataType, Tensor
+from synapsenet_api.inference.v1.tensor_pb2 import ElementType, Tensor
 from synapsenet_client._enums import enum_name, enum_value
 from synapsenet_client._errors import DataLoss, InvalidArgument
 from synapsenet_client._values import CODES, Typed, Values, element_type, flattened, nested, numpy, packed, shape_of, unpacked
@@ -38,17 +38,18 @@ def _tensor(name: str, given: Values | Typed) -> Tensor:
         kind = "STRING"
         texts = [value.encode() if isinstance(value, str) else value for value in flattened(values)]
         data = b"".join(struct.pack("<I", len(text)) + text for text in texts)
-    return Tensor(name=name, data_type=enum_value(name, DataType, kind), shape=shape_of(values), data=data)
+    return Tensor(name=name, element_type=enum_value(name, ElementType, kind), shape=shape_of(values), data=data)
 
 
 def _values(tensor: Tensor) -> Any:
-    kind = enum_name(DataType, tensor.data_type)
+    kind = enum_name(ElementType, tensor.element_type)
     if kind == "STRING":
         return nested(_strings(tensor.data), tensor.shape)
     if kind == "BFLOAT16":
         return _bfloat16(tensor)
     if kind not in CODES:
-        raise DataLoss(f"{tensor.name}: its type {kind} is newer than this SDK: update synapsenet", reason="DATA_TYPE_UNKNOWN")
+        newer = f"{tensor.name}: its type {kind} is newer than this SDK: update synapsenet"
+        raise DataLoss(newer, reason="ELEMENT_TYPE_UNKNOWN")
     return unpacked(tensor.data, kind, tensor.shape)
 
 

@@ -24,7 +24,7 @@ from synapsenet_api.training.v1.job_pb2 import (
     Workers,
 )
 from synapsenet_client._calls import Ask, Asyncio, Blocking, Download, Pages, Watch, answering, paging, streaming
-from synapsenet_client._enums import enum_value
+from synapsenet_client._enums import enum_value, enum_values
 from synapsenet_client._errors import Unavailable
 from synapsenet_client._files import FileSink, MemorySink, Piece, Progress
 
@@ -109,10 +109,12 @@ class TrainingMethods:
         return Ask(pb.GetJobRequest(job_id=job_id), lambda answer: answer.job)
 
     @paging
-    def list(self, *, state: str = "", experiment_id: str = "", page_size: int = 0) -> Pages[pb.ListJobsResponse, Job]:
-        """Jobs, the newest first; `state` is QUEUED, STARTING, RUNNING, SUCCEEDED, FAILED or CANCELLED."""
+    def list(
+        self, *, states: Iterable[str] = (), experiment_id: str = "", page_size: int = 0
+    ) -> Pages[pb.ListJobsResponse, Job]:
+        """Jobs, the newest first; `states` are QUEUED, STARTING, RUNNING, SUCCEEDED, FAILED and CANCELLED."""
         request = pb.ListJobsRequest(
-            state=enum_value("state", JobState, state), experiment_id=experiment_id, page_size=page_size
+            states=enum_values("states", JobState, states), experiment_id=experiment_id, page_size=page_size
         )
         return Pages(request, lambda page: page.jobs)
 
@@ -169,9 +171,9 @@ class TrainingMethods:
         return Pages(pb.ListCheckpointsRequest(job_id=job_id, page_size=page_size), lambda page: page.checkpoints)
 
     @streaming
-    def audit(self, job_id: str, *, after: int = 0) -> Watch[pb.ReadAuditResponse, pb.ReadAuditResponse]:
-        """Every gradient that a job was offered after commit position `after`, in commit order."""
-        return Watch(pb.ReadAuditRequest(job_id=job_id, after=after), lambda answer: answer)
+    def audit(self, job_id: str, *, after_position: int = 0) -> Watch[pb.ReadAuditResponse, pb.ReadAuditResponse]:
+        """Every gradient that a job was offered after a position, in commit order."""
+        return Watch(pb.ReadAuditRequest(job_id=job_id, after_position=after_position), lambda answer: answer)
 
 
 class Training(Blocking, TrainingMethods):

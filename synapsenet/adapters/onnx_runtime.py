@@ -9,24 +9,24 @@ import onnxruntime
 
 from synapsenet.adapters.onnx_format import read_signature
 from synapsenet.errors import FailedPrecondition, InvalidArgument
-from synapsenet.inference.model import DataType, Signature, TensorSpec
+from synapsenet.inference.model import ElementType, Signature, TensorSpec
 from synapsenet.inference.ports import Executable, Runtime
 from synapsenet.inference.tensors import Array
 
 _TYPES = {
-    "tensor(bool)": DataType.BOOL,
-    "tensor(int8)": DataType.INT8,
-    "tensor(int16)": DataType.INT16,
-    "tensor(int32)": DataType.INT32,
-    "tensor(int64)": DataType.INT64,
-    "tensor(uint8)": DataType.UINT8,
-    "tensor(uint16)": DataType.UINT16,
-    "tensor(uint32)": DataType.UINT32,
-    "tensor(uint64)": DataType.UINT64,
-    "tensor(float16)": DataType.FLOAT16,
-    "tensor(float)": DataType.FLOAT32,
-    "tensor(double)": DataType.FLOAT64,
-    "tensor(string)": DataType.STRING,
+    "tensor(bool)": ElementType.BOOL,
+    "tensor(int8)": ElementType.INT8,
+    "tensor(int16)": ElementType.INT16,
+    "tensor(int32)": ElementType.INT32,
+    "tensor(int64)": ElementType.INT64,
+    "tensor(uint8)": ElementType.UINT8,
+    "tensor(uint16)": ElementType.UINT16,
+    "tensor(uint32)": ElementType.UINT32,
+    "tensor(uint64)": ElementType.UINT64,
+    "tensor(float16)": ElementType.FLOAT16,
+    "tensor(float)": ElementType.FLOAT32,
+    "tensor(double)": ElementType.FLOAT64,
+    "tensor(string)": ElementType.STRING,
 }
 _ERRORS_ONLY = 3
 

@@ -9,7 +9,7 @@ from enum import Enum
 from synapsenet.errors import InvalidArgument
 
 
-class DataType(Enum):
+class ElementType(Enum):
     """The type of a tensor's elements; the value is its name in messages for people."""
 
     BOOL = "BOOL"
@@ -37,7 +37,7 @@ class TensorSpec:
     """
 
     name: str
-    data_type: DataType
+    element_type: ElementType
     shape: tuple[int, ...]
 
 

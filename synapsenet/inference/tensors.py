@@ -12,24 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synapsenet.errors import InvalidArgument
-from synapsenet.inference.model import DataType, Signature, TensorSpec
+from synapsenet.inference.model import ElementType, Signature, TensorSpec
 
 Array = NDArray[Any]
 
-_LITTLE_ENDIAN: Mapping[DataType, np.dtype[Any]] = {
-    DataType.BOOL: np.dtype("?"),
-    DataType.INT8: np.dtype("<i1"),
-    DataType.INT16: np.dtype("<i2"),
-    DataType.INT32: np.dtype("<i4"),
-    DataType.INT64: np.dtype("<i8"),
-    DataType.UINT8: np.dtype("<u1"),
-    DataType.UINT16: np.dtype("<u2"),
-    DataType.UINT32: np.dtype("<u4"),
-    DataType.UINT64: np.dtype("<u8"),
-    DataType.FLOAT16: np.dtype("<f2"),
-    DataType.FLOAT32: np.dtype("<f4"),
-    DataType.FLOAT64: np.dtype("<f8"),
-    DataType.STRING: np.dtype("O"),
+_LITTLE_ENDIAN: Mapping[ElementType, np.dtype[Any]] = {
+    ElementType.BOOL: np.dtype("?"),
+    ElementType.INT8: np.dtype("<i1"),
+    ElementType.INT16: np.dtype("<i2"),
+    ElementType.INT32: np.dtype("<i4"),
+    ElementType.INT64: np.dtype("<i8"),
+    ElementType.UINT8: np.dtype("<u1"),
+    ElementType.UINT16: np.dtype("<u2"),
+    ElementType.UINT32: np.dtype("<u4"),
+    ElementType.UINT64: np.dtype("<u8"),
+    ElementType.FLOAT16: np.dtype("<f2"),
+    ElementType.FLOAT32: np.dtype("<f4"),
+    ElementType.FLOAT64: np.dtype("<f8"),
+    ElementType.STRING: np.dtype("O"),
 }
 _LENGTH = struct.Struct("<I")
 
@@ -39,13 +39,13 @@ class Tensor:
     """An array as it travels.
 
     Attributes:
-        data_type: None if the sender named none.
+        element_type: None if the sender named none.
         shape: extents, outermost first.
         data: the elements in row-major order, little-endian; a STRING is a 4-byte length and its UTF-8 bytes.
     """
 
     name: str
-    data_type: DataType | None
+    element_type: ElementType | None
     shape: tuple[int, ...]
     data: bytes
 
@@ -67,9 +67,9 @@ class Inputs:
     kind: tuple[tuple[int, ...], ...]
 
 
-def numpy_type(data_type: DataType) -> np.dtype[Any] | None:
-    """The little-endian numpy type of `data_type`, `object` for STRING; None where numpy has none."""
-    return _LITTLE_ENDIAN.get(data_type)
+def numpy_type(element_type: ElementType) -> np.dtype[Any] | None:
+    """The little-endian numpy type of `element_type`, `object` for STRING; None where numpy has none."""
+    return _LITTLE_ENDIAN.get(element_type)
 
 
 def check_inputs(signature: Signature, tensors: Sequence[Tensor], *, max_rows: int, field: str = "inputs") -> Inputs:
@@ -134,12 +134,12 @@ def unpacked_strings(data: bytes) -> list[bytes]:
 
 def travelling(spec: TensorSpec, array: Array) -> Tensor:
     """`array` as the tensor that `spec` describes."""
-    return Tensor(name=spec.name, data_type=spec.data_type, shape=array.shape, data=_raw(spec.data_type, array))
+    return Tensor(name=spec.name, element_type=spec.element_type, shape=array.shape, data=_raw(spec.element_type, array))
 
 
 def described(spec: TensorSpec) -> str:
     """A spec as people read it: `FLOAT32[-1, 64]`."""
-    return f"{spec.data_type.value}{list(spec.shape)}"
+    return f"{spec.element_type.value}{list(spec.shape)}"
 
 
 def _by_name(signature: Signature, tensors: Sequence[Tensor], field: str) -> dict[str, tuple[int, Tensor]]:
@@ -170,12 +170,12 @@ def _by_name(signature: Signature, tensors: Sequence[Tensor], field: str) -> dic
 
 
 def _array(spec: TensorSpec, index: int, tensor: Tensor, field: str) -> Array:
-    if tensor.data_type is not spec.data_type:
-        given = tensor.data_type.value if tensor.data_type else "no type"
+    if tensor.element_type is not spec.element_type:
+        given = tensor.element_type.value if tensor.element_type else "no type"
         raise InvalidArgument(
             "TENSOR_TYPE",
             f"input {spec.name!r} has {given}",
-            field=f"{field}[{index}].data_type",
+            field=f"{field}[{index}].element_type",
             remedy=f"the model expects {described(spec)}",
         )
     if len(tensor.shape) != len(spec.shape) or any(
@@ -187,16 +187,16 @@ def _array(spec: TensorSpec, index: int, tensor: Tensor, field: str) -> Array:
             field=f"{field}[{index}].shape",
             remedy=f"the model expects {described(spec)}, -1 being any extent from 0",
         )
-    if spec.data_type is DataType.STRING:
+    if spec.element_type is ElementType.STRING:
         return _strings(tensor, f"{field}[{index}].data")
-    dtype = _LITTLE_ENDIAN[spec.data_type]
+    dtype = _LITTLE_ENDIAN[spec.element_type]
     expected = math.prod(tensor.shape) * dtype.itemsize
     if len(tensor.data) != expected:
         raise InvalidArgument(
             "TENSOR_CONTENTS",
             f"input {spec.name!r} has {len(tensor.data)} bytes of contents",
             field=f"{field}[{index}].data",
-            remedy=f"shape {list(tensor.shape)} of {spec.data_type.value} takes exactly {expected}",
+            remedy=f"shape {list(tensor.shape)} of {spec.element_type.value} takes exactly {expected}",
         )
     return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
 
@@ -240,10 +240,10 @@ def _bad_strings(tensor: Tensor, fault: str, field: str) -> InvalidArgument:
     )
 
 
-def _raw(data_type: DataType, array: Array) -> bytes:
-    if data_type is DataType.STRING:
+def _raw(element_type: ElementType, array: Array) -> bytes:
+    if element_type is ElementType.STRING:
         return packed_strings(str(text).encode() for text in array.ravel())
-    return np.ascontiguousarray(array, dtype=_LITTLE_ENDIAN[data_type]).tobytes()
+    return np.ascontiguousarray(array, dtype=_LITTLE_ENDIAN[element_type]).tobytes()
 
 
 def _listed(specs: Sequence[TensorSpec]) -> str:

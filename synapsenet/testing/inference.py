@@ -18,9 +18,9 @@ from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, Una
 from synapsenet.inference.model import (
     BatchingPolicy,
     Condition,
-    DataType,
     Deployment,
     DeploymentState,
+    ElementType,
     ModelDeployed,
     Signature,
     TensorSpec,
@@ -130,8 +130,8 @@ class RuntimeContract:
     def test_a_loaded_model_tells_its_signature_and_computes(self, runtime: Runtime) -> None:
         loaded = runtime.load(exact_model(), artifact_format="onnx")
         assert loaded.signature == Signature(
-            inputs=(TensorSpec("pixels", DataType.FLOAT32, (-1, 8)),),
-            outputs=(TensorSpec("scores", DataType.FLOAT32, (-1, 3)), TensorSpec("label", DataType.INT64, (-1,))),
+            inputs=(TensorSpec("pixels", ElementType.FLOAT32, (-1, 8)),),
+            outputs=(TensorSpec("scores", ElementType.FLOAT32, (-1, 3)), TensorSpec("label", ElementType.INT64, (-1,))),
             batches=True,
         )
         pixels = np.arange(16, dtype=np.float32).reshape(2, 8)
@@ -142,7 +142,7 @@ class RuntimeContract:
 
     def test_a_model_of_fixed_extents_does_not_batch(self, runtime: Runtime) -> None:
         loaded = runtime.load(identity_model(TensorProto.DOUBLE, [1, 2]), artifact_format="onnx")
-        assert loaded.signature.inputs == (TensorSpec("x", DataType.FLOAT64, (1, 2)),)
+        assert loaded.signature.inputs == (TensorSpec("x", ElementType.FLOAT64, (1, 2)),)
         assert not loaded.signature.batches
 
     def test_texts_come_through(self, runtime: Runtime) -> None:
@@ -200,8 +200,8 @@ class Doubling(Executable):
 
     runtime = "sample"
     signature = Signature(
-        inputs=(TensorSpec("x", DataType.FLOAT32, (-1, -1)),),
-        outputs=(TensorSpec("y", DataType.FLOAT32, (-1, -1)),),
+        inputs=(TensorSpec("x", ElementType.FLOAT32, (-1, -1)),),
+        outputs=(TensorSpec("y", ElementType.FLOAT32, (-1, -1)),),
         batches=True,
     )
 

@@ -64,7 +64,7 @@ def full_version() -> Version:
         source=Source(run_id="run-1", job_id="job-1", training_set_id="set-1", reference="commit 5f0c"),
         signature=SIGNATURE,
         metrics={"accuracy": 0.97, "loss": 1e-300},
-        tags={"stage": "trial"},
+        labels={"stage": "trial"},
         artifact=artifact(),
         revision=7,
         updated_at=NOON + timedelta(microseconds=1),

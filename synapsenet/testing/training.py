@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -121,12 +121,13 @@ class TrainingRecordsContract:
         await self.add(work, *same, job(6), job(7))
         assert await self.pages(work) == ["job-07", "job-06", "job-05", "job-04", "job-03", "job-02", "job-01"]
 
-    async def test_a_page_can_be_of_one_state_or_experiment(self, work: WorkFactory[TrainingWork]) -> None:
+    async def test_a_page_can_be_of_some_states_or_an_experiment(self, work: WorkFactory[TrainingWork]) -> None:
         await self.add(work, job(1, experiment_id="exp-1"), job(2), job(3, experiment_id="exp-1").starting(NOON))
         assert await self.pages(work, experiment_id="exp-1") == ["job-03", "job-01"]
-        assert await self.pages(work, state=JobState.QUEUED) == ["job-02", "job-01"]
-        assert await self.pages(work, state=JobState.QUEUED, experiment_id="exp-1") == ["job-01"]
-        assert await self.pages(work, state=JobState.FAILED) == []
+        assert await self.pages(work, states={JobState.QUEUED}) == ["job-02", "job-01"]
+        assert await self.pages(work, states={JobState.QUEUED}, experiment_id="exp-1") == ["job-01"]
+        assert await self.pages(work, states={JobState.QUEUED, JobState.STARTING}) == ["job-03", "job-02", "job-01"]
+        assert await self.pages(work, states={JobState.FAILED}) == []
 
     async def test_workers_are_kept_by_job_and_index(self, work: WorkFactory[TrainingWork]) -> None:
         first = [Worker(job_id="job-01", index=index, pid=100 + index) for index in (1, 0, 10)]
@@ -142,14 +143,14 @@ class TrainingRecordsContract:
         assert await work.read(lambda tx: tx.workers.of("job-03")) == []
 
     async def pages(
-        self, work: WorkFactory[TrainingWork], *, state: JobState | None = None, experiment_id: str = ""
+        self, work: WorkFactory[TrainingWork], *, states: Set[JobState] = frozenset(), experiment_id: str = ""
     ) -> Sequence[str]:
         """The ids of all pages of two jobs, one after the other."""
         ids: list[str] = []
         token = ""
         while True:
             request = PageRequest(size=2, token=token, query="q")
-            page = await work.read(lambda tx, at=request: tx.jobs.page(at, state=state, experiment_id=experiment_id))  # type: ignore[misc]  # bound per page
+            page = await work.read(lambda tx, at=request: tx.jobs.page(at, states=states, experiment_id=experiment_id))  # type: ignore[misc]  # bound per page
             ids += [each.id for each in page.items]
             token = page.next_token
             if not token:

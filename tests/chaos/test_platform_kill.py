@@ -99,7 +99,7 @@ def test_kill_9_in_the_middle_of_the_demo_loses_nothing_that_was_acknowledged(st
     assert written.steps
     with live_platform(tmp_path) as platform, connect(platform.grpc) as client:
         written.assert_all_there(client)
-        running = [job.id for state in ("QUEUED", "STARTING", "RUNNING") for job in client.training.list(state=state)]
+        running = [job.id for job in client.training.list(states=["QUEUED", "STARTING", "RUNNING"])]
         assert running == []
-        failed = {job.failure.reason for job in client.training.list(state="FAILED")}
+        failed = {job.failure.reason for job in client.training.list(states=["FAILED"])}
         assert failed <= {"INTERRUPTED"}

@@ -14,6 +14,7 @@ ROWS: tuple[Row, ...] = (
         brings="until then set a version's state with RegistryService.SetVersionState",
     ),
     Row(method=f"{_COORDINATOR}/ValidateVersion", brings="until then an artifact is checked when it is uploaded"),
+    Row(method=f"{_COORDINATOR}/GetValidationReport", brings="what a validation measured will be kept"),
     Row(method=f"{_COORDINATOR}/DeployVersion", brings="until then deploy with InferenceService.DeployModel"),
     Row(method=f"{_COORDINATOR}/UndeployVersion", brings="until then undeploy with InferenceService.UndeployModel"),
     Row(method=f"{_COORDINATOR}/RollBackModel", brings="until then deploy the earlier version again"),

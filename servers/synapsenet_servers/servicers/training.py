@@ -13,7 +13,7 @@ from synapsenet_api.training.v1.training_service_pb2_grpc import TrainingService
 from synapsenet_servers.translate.pages import page_request
 from synapsenet_servers.translate.requests import request as identify
 from synapsenet_servers.translate.training import spec
-from synapsenet_servers.translate.training_jobs import job_message, job_state, model_message, worker_message
+from synapsenet_servers.translate.training_jobs import job_message, job_states, model_message, worker_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -33,7 +33,7 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         page = await self._training.list(
-            page_request(request), state=job_state(request.state), experiment_id=request.experiment_id
+            page_request(request), states=job_states(request.states), experiment_id=request.experiment_id
         )
         return pb.ListJobsResponse(jobs=map(job_message, page.items), next_page_token=page.next_token)
 

@@ -89,13 +89,13 @@ def to_deployment(deployment: Deployment, *, routed: bool) -> pb.Deployment:
         state=_STATES[deployment.state],
         condition=_condition(deployment.condition),
         artifact_sha256=deployment.artifact_sha256,
-        artifact_size=deployment.artifact_size,
+        artifact_size_bytes=deployment.artifact_size,
         artifact_format=deployment.artifact_format,
         batching=_batching(deployment.batching),
         determinism=pb.DETERMINISM_MODE_RELAXED if deployment.relaxed else pb.DETERMINISM_MODE_UNSPECIFIED,
-        traffic_weight=1.0 if routed else 0.0,
+        traffic_fraction=1.0 if routed else 0.0,
         pinned=deployment.pinned,
-        deployed_at=to_timestamp(deployment.deployed_at),
+        create_time=to_timestamp(deployment.deployed_at),
     )
 
 
@@ -106,7 +106,7 @@ def to_event(event: Event) -> pb.DeploymentEvent:
         position=event.position,
         sequence=event.sequence,
         type=event.type,
-        occurred_at=to_timestamp(event.occurred_at),
+        occur_time=to_timestamp(event.occurred_at),
         deployment=to_deployment(record.deployment, routed=False),
     )
 
@@ -136,9 +136,9 @@ def _describe(model: loaded_pb.LoadedModel, deployment: Deployment, resident: Re
     model.runtime = resident.executable.runtime
     model.resident_bytes = deployment.artifact_size
     model.load_ms = 1e3 * resident.load_s
-    model.loaded_at.CopyFrom(to_timestamp(resident.loaded_at))
+    model.load_time.CopyFrom(to_timestamp(resident.loaded_at))
     if resident.last_used_at is not None:
-        model.last_used_at.CopyFrom(to_timestamp(resident.last_used_at))
+        model.last_use_time.CopyFrom(to_timestamp(resident.last_used_at))
     model.leases = resident.leases
     model.inputs.extend(to_spec(spec) for spec in resident.signature.inputs)
     model.outputs.extend(to_spec(spec) for spec in resident.signature.outputs)
@@ -192,7 +192,7 @@ def _batching(policy: BatchingPolicy) -> pb.BatchingPolicy:
 def _condition(condition: Condition | None) -> pb.DeploymentCondition | None:
     if condition is None:
         return None
-    return pb.DeploymentCondition(reason=condition.reason, message=condition.message, since=to_timestamp(condition.since))
+    return pb.DeploymentCondition(reason=condition.reason, message=condition.message, start_time=to_timestamp(condition.since))
 
 
 def _known(values: Any, wire: int, field: str) -> Any:

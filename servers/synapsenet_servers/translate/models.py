@@ -19,8 +19,8 @@ def model(found: Model) -> model_pb2.Model:
         labels=found.labels,
         task=_TASKS[found.task],
         etag=found.etag,
-        created_at=to_timestamp(found.created_at),
-        updated_at=to_timestamp(found.updated_at),
+        create_time=to_timestamp(found.created_at),
+        update_time=to_timestamp(found.updated_at),
     )
 
 

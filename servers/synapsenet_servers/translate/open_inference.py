@@ -8,44 +8,44 @@ from typing import Any
 import numpy as np
 
 from synapsenet.errors import InvalidArgument
-from synapsenet.inference.model import DataType, Deployment, DeploymentState, TensorSpec, VersionKey
+from synapsenet.inference.model import Deployment, DeploymentState, ElementType, TensorSpec, VersionKey
 from synapsenet.inference.service import Prediction, Selector
 from synapsenet.inference.tensors import Tensor, numpy_type, packed_strings, unpacked_strings
 from synapsenet_api.open_inference import grpc_service_pb2 as pb
 
-NAMES: Mapping[DataType, str] = {
-    DataType.BOOL: "BOOL",
-    DataType.INT8: "INT8",
-    DataType.INT16: "INT16",
-    DataType.INT32: "INT32",
-    DataType.INT64: "INT64",
-    DataType.UINT8: "UINT8",
-    DataType.UINT16: "UINT16",
-    DataType.UINT32: "UINT32",
-    DataType.UINT64: "UINT64",
-    DataType.FLOAT16: "FP16",
-    DataType.FLOAT32: "FP32",
-    DataType.FLOAT64: "FP64",
-    DataType.BFLOAT16: "BF16",
-    DataType.STRING: "BYTES",
+NAMES: Mapping[ElementType, str] = {
+    ElementType.BOOL: "BOOL",
+    ElementType.INT8: "INT8",
+    ElementType.INT16: "INT16",
+    ElementType.INT32: "INT32",
+    ElementType.INT64: "INT64",
+    ElementType.UINT8: "UINT8",
+    ElementType.UINT16: "UINT16",
+    ElementType.UINT32: "UINT32",
+    ElementType.UINT64: "UINT64",
+    ElementType.FLOAT16: "FP16",
+    ElementType.FLOAT32: "FP32",
+    ElementType.FLOAT64: "FP64",
+    ElementType.BFLOAT16: "BF16",
+    ElementType.STRING: "BYTES",
 }
-TYPES: Mapping[str, DataType] = {name: data_type for data_type, name in NAMES.items()}
+TYPES: Mapping[str, ElementType] = {name: element_type for element_type, name in NAMES.items()}
 PLATFORM = "onnx_onnxv1"
 SERVER = "synapsenet"
 
-_CONTENTS: Mapping[DataType, str] = {
-    DataType.BOOL: "bool_contents",
-    DataType.INT8: "int_contents",
-    DataType.INT16: "int_contents",
-    DataType.INT32: "int_contents",
-    DataType.INT64: "int64_contents",
-    DataType.UINT8: "uint_contents",
-    DataType.UINT16: "uint_contents",
-    DataType.UINT32: "uint_contents",
-    DataType.UINT64: "uint64_contents",
-    DataType.FLOAT32: "fp32_contents",
-    DataType.FLOAT64: "fp64_contents",
-    DataType.STRING: "bytes_contents",
+_CONTENTS: Mapping[ElementType, str] = {
+    ElementType.BOOL: "bool_contents",
+    ElementType.INT8: "int_contents",
+    ElementType.INT16: "int_contents",
+    ElementType.INT32: "int_contents",
+    ElementType.INT64: "int64_contents",
+    ElementType.UINT8: "uint_contents",
+    ElementType.UINT16: "uint_contents",
+    ElementType.UINT32: "uint_contents",
+    ElementType.UINT64: "uint64_contents",
+    ElementType.FLOAT32: "fp32_contents",
+    ElementType.FLOAT64: "fp64_contents",
+    ElementType.STRING: "bytes_contents",
 }
 _INDEX_STATES = {
     DeploymentState.LOADING: "LOADING",
@@ -91,29 +91,29 @@ def to_response(request: pb.ModelInferRequest, prediction: Prediction) -> pb.Mod
     response = pb.ModelInferResponse(
         model_name=prediction.deployment.model_name, model_version=str(prediction.deployment.key.version), id=request.id
     )
-    raw = bool(request.raw_input_contents) or any(output.data_type not in _CONTENTS for output in prediction.outputs)
+    raw = bool(request.raw_input_contents) or any(output.element_type not in _CONTENTS for output in prediction.outputs)
     for output in prediction.outputs:
-        assert output.data_type is not None  # the model's own
-        wire = response.outputs.add(name=output.name, datatype=NAMES[output.data_type], shape=output.shape)
+        assert output.element_type is not None  # the model's own
+        wire = response.outputs.add(name=output.name, datatype=NAMES[output.element_type], shape=output.shape)
         if raw:
             response.raw_output_contents.append(output.data)
         else:
-            getattr(wire.contents, _CONTENTS[output.data_type]).extend(values(output))
+            getattr(wire.contents, _CONTENTS[output.element_type]).extend(values(output))
     return response
 
 
 def values(tensor: Tensor) -> list[Any]:
     """The elements of a tensor that the model gave, flat."""
-    assert tensor.data_type is not None  # the model's own
-    if tensor.data_type is DataType.STRING:
+    assert tensor.element_type is not None  # the model's own
+    if tensor.element_type is ElementType.STRING:
         return unpacked_strings(tensor.data)
-    flat: list[Any] = np.frombuffer(tensor.data, numpy_type(tensor.data_type)).tolist()
+    flat: list[Any] = np.frombuffer(tensor.data, numpy_type(tensor.element_type)).tolist()
     return flat
 
 
 def to_metadata(spec: TensorSpec) -> pb.ModelMetadataResponse.TensorMetadata:
     """What a model expects or promises."""
-    return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=NAMES[spec.data_type], shape=spec.shape)
+    return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=NAMES[spec.element_type], shape=spec.shape)
 
 
 def to_versions(keys: list[VersionKey]) -> list[str]:
@@ -131,14 +131,14 @@ def to_index(deployment: Deployment) -> pb.RepositoryIndexResponse.ModelIndex:
 
 
 def _typed(given: pb.ModelInferRequest.InferInputTensor, index: int) -> Tensor:
-    data_type = TYPES.get(given.datatype)
-    if data_type is None or data_type not in _CONTENTS:
+    element_type = TYPES.get(given.datatype)
+    if element_type is None or element_type not in _CONTENTS:
         return _tensor(given, b"")
-    elements = getattr(given.contents, _CONTENTS[data_type])
-    if data_type is DataType.STRING:
+    elements = getattr(given.contents, _CONTENTS[element_type])
+    if element_type is ElementType.STRING:
         return _tensor(given, packed_strings(elements))
     try:
-        return _tensor(given, np.array(elements, numpy_type(data_type)).tobytes())
+        return _tensor(given, np.array(elements, numpy_type(element_type)).tobytes())
     except OverflowError as error:
         raise InvalidArgument(
             "TENSOR_VALUES",
@@ -149,4 +149,4 @@ def _typed(given: pb.ModelInferRequest.InferInputTensor, index: int) -> Tensor:
 
 
 def _tensor(given: pb.ModelInferRequest.InferInputTensor, data: bytes) -> Tensor:
-    return Tensor(name=given.name, data_type=TYPES.get(given.datatype), shape=tuple(given.shape), data=data)
+    return Tensor(name=given.name, element_type=TYPES.get(given.datatype), shape=tuple(given.shape), data=data)

@@ -10,7 +10,7 @@ import numpy as np
 from google.api.httpbody_pb2 import HttpBody
 
 from synapsenet.errors import FailedPrecondition, InvalidArgument, NotYetAvailable
-from synapsenet.inference.model import DataType, Deployment, TensorSpec
+from synapsenet.inference.model import Deployment, ElementType, TensorSpec
 from synapsenet.inference.service import Prediction
 from synapsenet.inference.tensors import Tensor, numpy_type, packed_strings
 from synapsenet_servers.translate.open_inference import NAMES, TYPES, to_index, values
@@ -115,7 +115,7 @@ def response(content: dict[str, Any], prediction: Prediction) -> HttpBody:
 
 def metadata(spec: TensorSpec) -> dict[str, Any]:
     """What a model expects or promises."""
-    return {"name": spec.name, "datatype": NAMES[spec.data_type], "shape": list(spec.shape)}
+    return {"name": spec.name, "datatype": NAMES[spec.element_type], "shape": list(spec.shape)}
 
 
 def index(deployment: Deployment) -> dict[str, str]:
@@ -136,30 +136,32 @@ def _tensor(given: Any, field: str) -> Tensor:
             field=f"{field}.parameters.binary_data_size",
             remedy="send the tensor's data as JSON",
         )
-    data_type = TYPES.get(datatype)
-    if data_type is None or (data_type is not DataType.STRING and numpy_type(data_type) is None):
+    element_type = TYPES.get(datatype)
+    if element_type is None or (element_type is not ElementType.STRING and numpy_type(element_type) is None):
         raise _invalid(f"{field}.datatype", f"give one of {', '.join(TYPES)}; BF16 travels over gRPC only")
-    return Tensor(name=name, data_type=data_type, shape=tuple(shape), data=_packed(given.get("data"), data_type, name, field))
+    return Tensor(
+        name=name, element_type=element_type, shape=tuple(shape), data=_packed(given.get("data"), element_type, name, field)
+    )
 
 
-def _packed(data: Any, data_type: DataType, name: str, field: str) -> bytes:
+def _packed(data: Any, element_type: ElementType, name: str, field: str) -> bytes:
     """The elements of nested or flat lists as raw bytes."""
     refusal = InvalidArgument(
         "TENSOR_VALUES",
-        f"input {name!r} has data that are no {NAMES[data_type]}",
+        f"input {name!r} has data that are no {NAMES[element_type]}",
         field=f"{field}.data",
         remedy="give a flat or an evenly nested list of values of that type",
     )
     if not isinstance(data, list):
         raise refusal
-    if data_type is DataType.STRING:
+    if element_type is ElementType.STRING:
         texts = np.array(data, dtype=object).ravel().tolist()
         if not all(isinstance(text, str) for text in texts):
             raise refusal
         return packed_strings([text.encode() for text in texts])
     try:
-        given = np.array(data) if data else np.empty(0, numpy_type(data_type))
-        dtype = np.dtype(numpy_type(data_type))
+        given = np.array(data) if data else np.empty(0, numpy_type(element_type))
+        dtype = np.dtype(numpy_type(element_type))
         if given.dtype.kind not in _kinds(dtype):
             raise refusal
         array = given.astype(dtype)
@@ -178,10 +180,10 @@ def _kinds(dtype: np.dtype[Any]) -> frozenset[str]:
 
 
 def _output(tensor: Tensor) -> dict[str, Any]:
-    assert tensor.data_type is not None  # the model's own
+    assert tensor.element_type is not None  # the model's own
     flat = values(tensor)
-    data = [text.decode() for text in flat] if tensor.data_type is DataType.STRING else flat
-    return {"name": tensor.name, "datatype": NAMES[tensor.data_type], "shape": list(tensor.shape), "data": data}
+    data = [text.decode() for text in flat] if tensor.element_type is ElementType.STRING else flat
+    return {"name": tensor.name, "datatype": NAMES[tensor.element_type], "shape": list(tensor.shape), "data": data}
 
 
 def _text(given: Any, key: str, field: str) -> str:

@@ -25,13 +25,13 @@ def selector(message: pb.ModelSelector, *, field: str) -> Selector:
     """
     match message.WhichOneof("selection"):
         case "version":
-            return Selector(model=message.model, version=version_number(message.version, field=f"{field}.version"))
+            return Selector(model=message.model_id, version=version_number(message.version, field=f"{field}.version"))
         case "alias" if not message.alias:
             raise InvalidArgument("ALIAS_EMPTY", field=f"{field}.alias", remedy="name an alias, or leave it out")
         case "alias":
-            return Selector(model=message.model, alias=message.alias)
+            return Selector(model=message.model_id, alias=message.alias)
         case _:
-            return Selector(model=message.model)
+            return Selector(model=message.model_id)
 
 
 def to_prediction(prediction: Prediction) -> service_pb.PredictResponse:

@@ -41,12 +41,12 @@ def version(found: Version) -> version_pb2.Version:
         source=None if found.source == Source() else _source(found.source),
         signature=None if found.signature is None else _signature(found.signature),
         metrics=found.metrics,
-        tags=found.tags,
+        labels=found.labels,
         artifact=None if found.artifact is None else artifact(found.artifact),
         aliases=found.aliases,
         etag=found.etag,
-        created_at=to_timestamp(found.created_at),
-        updated_at=to_timestamp(found.updated_at),
+        create_time=to_timestamp(found.created_at),
+        update_time=to_timestamp(found.updated_at),
     )
 
 
@@ -55,13 +55,13 @@ def artifact(found: VersionArtifact) -> artifact_pb2.Artifact:
         format=_FORMATS[found.format],
         sha256=found.sha256,
         size_bytes=found.size,
-        uploaded_at=to_timestamp(found.uploaded_at),
+        upload_time=to_timestamp(found.uploaded_at),
     )
 
 
 def alias(found: Alias) -> alias_pb2.Alias:
     return alias_pb2.Alias(
-        model_id=found.model_id, name=found.name, version=found.number, updated_at=to_timestamp(found.updated_at)
+        model_id=found.model_id, name=found.name, version=found.number, update_time=to_timestamp(found.updated_at)
     )
 
 
@@ -77,16 +77,16 @@ def version_wish(request: registry_service_pb2.CreateVersionRequest) -> VersionW
         ),
         signature=_from_signature(request.signature) if request.HasField("signature") else None,
         metrics=dict(request.metrics),
-        tags=dict(request.tags),
+        labels=dict(request.labels),
     )
 
 
 def version_change(request: registry_service_pb2.UpdateVersionRequest) -> VersionChange:
-    changing = named(request.update_mask, ("description", "metrics", "tags"))
+    changing = named(request.update_mask, ("description", "metrics", "labels"))
     return VersionChange(
         description=request.description if "description" in changing else None,
         metrics=dict(request.metrics) if "metrics" in changing else None,
-        tags=dict(request.tags) if "tags" in changing else None,
+        labels=dict(request.labels) if "labels" in changing else None,
         etag=request.etag,
     )
 
@@ -159,7 +159,7 @@ def _condition(condition: Condition) -> version_pb2.VersionCondition:
         message=condition.message,
         operation_id=condition.operation_id,
         needs_attention=condition.needs_attention,
-        since=None if condition.since is None else to_timestamp(condition.since),
+        start_time=None if condition.since is None else to_timestamp(condition.since),
     )
 
 

@@ -53,6 +53,9 @@ def spec(message: pb.JobSpec) -> domain.JobSpec:
         run_params=dict(message.run_params),
         timeout=_seconds(message, "timeout"),
         shared_memory=message.shared_memory,
+        model_version=domain.ModelVersion(model_id=message.model_version.model_id, version=message.model_version.version)
+        if message.HasField("model_version")
+        else None,
     )
 
 

@@ -60,7 +60,7 @@ versions = Table(
     Column("source", Text, nullable=False),
     Column("signature", Text),
     Column("metrics", Text, nullable=False),
-    Column("tags", Text, nullable=False),
+    Column("labels", Text, nullable=False),
     Column("artifact_format", String),
     Column("artifact_sha256", String),
     Column("artifact_size", BigInteger),
@@ -192,7 +192,7 @@ def _to_row(version: Version) -> dict[str, Any]:
         "source": _to_text(version.source),
         "signature": _to_text(version.signature),
         "metrics": _to_text(version.metrics),
-        "tags": _to_text(version.tags),
+        "labels": _to_text(version.labels),
         "artifact_format": None if artifact is None else artifact.format.value,
         "artifact_sha256": None if artifact is None else artifact.sha256,
         "artifact_size": None if artifact is None else artifact.size,
@@ -214,7 +214,7 @@ def _from_row(row: Row[Any], names: tuple[str, ...]) -> Version:
         source=_from_text(Source, row.source) or Source(),
         signature=_from_text(Signature, row.signature),
         metrics=_from_text(dict[str, float], row.metrics) or {},
-        tags=_from_text(dict[str, str], row.tags) or {},
+        labels=_from_text(dict[str, str], row.labels) or {},
         artifact=None
         if row.artifact_sha256 is None
         else VersionArtifact(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from sqlalchemy import (
@@ -76,10 +76,10 @@ class SqlJobs(Jobs):
             raise NotFound("JOB_UNKNOWN", f"there is no job {job_id!r}", field="job_id", remedy=remedy, metadata=facts)
         return decode(Job, stored)
 
-    def page(self, page: PageRequest, *, state: JobState | None, experiment_id: str) -> Page[Job]:
+    def page(self, page: PageRequest, *, states: Set[JobState], experiment_id: str) -> Page[Job]:
         query = select(jobs.c.record).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(page.limit + 1)
-        if state is not None:
-            query = query.where(jobs.c.state == state.value)
+        if states:
+            query = query.where(jobs.c.state.in_(sorted(state.value for state in states)))
         if experiment_id:
             query = query.where(jobs.c.experiment_id == experiment_id)
         if page.after is not None:

@@ -7,25 +7,25 @@ import pytest
 from onnx import TensorProto
 
 from synapsenet.adapters.onnx_runtime import OnnxRuntime
-from synapsenet.inference.model import DataType
+from synapsenet.inference.model import ElementType
 from synapsenet.inference.ports import Runtime
 from synapsenet.inference.tensors import numpy_type
 from synapsenet.testing.inference import RuntimeContract
 from synapsenet.testing.onnx_models import exact_model, identity_model
 
-_TYPES: dict[int, DataType] = {
-    TensorProto.BOOL: DataType.BOOL,
-    TensorProto.INT8: DataType.INT8,
-    TensorProto.INT16: DataType.INT16,
-    TensorProto.INT32: DataType.INT32,
-    TensorProto.INT64: DataType.INT64,
-    TensorProto.UINT8: DataType.UINT8,
-    TensorProto.UINT16: DataType.UINT16,
-    TensorProto.UINT32: DataType.UINT32,
-    TensorProto.UINT64: DataType.UINT64,
-    TensorProto.FLOAT16: DataType.FLOAT16,
-    TensorProto.FLOAT: DataType.FLOAT32,
-    TensorProto.DOUBLE: DataType.FLOAT64,
+_TYPES: dict[int, ElementType] = {
+    TensorProto.BOOL: ElementType.BOOL,
+    TensorProto.INT8: ElementType.INT8,
+    TensorProto.INT16: ElementType.INT16,
+    TensorProto.INT32: ElementType.INT32,
+    TensorProto.INT64: ElementType.INT64,
+    TensorProto.UINT8: ElementType.UINT8,
+    TensorProto.UINT16: ElementType.UINT16,
+    TensorProto.UINT32: ElementType.UINT32,
+    TensorProto.UINT64: ElementType.UINT64,
+    TensorProto.FLOAT16: ElementType.FLOAT16,
+    TensorProto.FLOAT: ElementType.FLOAT32,
+    TensorProto.DOUBLE: ElementType.FLOAT64,
 }
 
 
@@ -38,14 +38,14 @@ class TestOnnxRuntime(RuntimeContract):
     """The shared suite."""
 
 
-@pytest.mark.parametrize("element_type", _TYPES, ids=TensorProto.DataType.Name)
-def test_every_type_of_numbers_comes_through_bit_for_bit(runtime: Runtime, element_type: int) -> None:
-    loaded = runtime.load(identity_model(element_type, ["rows", "columns"]), artifact_format="onnx")
-    data_type = _TYPES[element_type]
-    assert loaded.signature.inputs[0].data_type is data_type
-    array = np.array([[0, 1, 1], [1, 0, 1]]).astype(numpy_type(data_type))
+@pytest.mark.parametrize("onnx_type", _TYPES, ids=TensorProto.DataType.Name)
+def test_every_type_of_numbers_comes_through_bit_for_bit(runtime: Runtime, onnx_type: int) -> None:
+    loaded = runtime.load(identity_model(onnx_type, ["rows", "columns"]), artifact_format="onnx")
+    element_type = _TYPES[onnx_type]
+    assert loaded.signature.inputs[0].element_type is element_type
+    array = np.array([[0, 1, 1], [1, 0, 1]]).astype(numpy_type(element_type))
     (given,) = loaded.compute([array])
-    assert given.dtype == numpy_type(data_type)
+    assert given.dtype == numpy_type(element_type)
     assert given.tobytes() == array.tobytes()
 
 

@@ -183,12 +183,12 @@ async def test_an_artifact_that_vanished_from_the_store_is_a_loss_and_not_a_wron
 
 
 async def test_a_change_of_words_keeps_the_rest(registry: Registry, clock: FakeClock) -> None:
-    before = await registry.create_version(VersionWish(model="digits", tags={"a": "b"}), ANONYMOUS)
+    before = await registry.create_version(VersionWish(model="digits", labels={"a": "b"}), ANONYMOUS)
     await clock.advance(1)
     changed = await registry.update_version("digits", 1, VersionChange(metrics={"accuracy": 0.5}, etag="r1"), ANONYMOUS)
     assert changed == replace(before, metrics={"accuracy": 0.5}, revision=2, updated_at=clock.now())
     with pytest.raises(Aborted) as refusal:
-        await registry.update_version("digits", 1, VersionChange(tags={}, etag="r1"), ANONYMOUS)
+        await registry.update_version("digits", 1, VersionChange(labels={}, etag="r1"), ANONYMOUS)
     assert refusal.value.metadata["etag"] == "r2"
 
 

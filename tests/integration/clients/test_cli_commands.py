@@ -21,7 +21,7 @@ from synapsenet_api.features.v1.feature_group_pb2 import EntityKey, Feature, Fea
 from synapsenet_api.features.v1.value_pb2 import Columns, ColumnType, ValueType
 from synapsenet_api.inference.v1 import inference_service_pb2 as inference
 from synapsenet_api.inference.v1.loaded_model_pb2 import LoadedModel
-from synapsenet_api.inference.v1.tensor_pb2 import DataType, TensorSpec
+from synapsenet_api.inference.v1.tensor_pb2 import ElementType, TensorSpec
 from synapsenet_api.models.v1 import model_service_pb2 as models
 from synapsenet_api.models.v1.model_pb2 import Model
 from synapsenet_api.monitoring.v1 import monitoring_service_pb2 as monitoring
@@ -198,14 +198,14 @@ def test_freshness_is_a_table_and_a_watch_is_one_object_a_line(run: Run, platfor
 
 
 def test_a_prediction_takes_the_type_of_the_loaded_model(run: Run, platform: ScriptedPlatform) -> None:
-    spec = TensorSpec(name="pixels", data_type=DataType.DATA_TYPE_FLOAT32, shape=[-1, 2])
+    spec = TensorSpec(name="pixels", element_type=ElementType.ELEMENT_TYPE_FLOAT32, shape=[-1, 2])
     loaded = LoadedModel(model_id="mdl-1", model_name="digits", version=1, inputs=[spec])
     platform.answers["ListLoadedModels"] = inference.ListLoadedModelsResponse(models=[loaded])
     platform.answers["Predict"] = lambda request: inference.PredictResponse(outputs=request.inputs, batch_rows=1)
     _, out, _ = run("inference", "predict", "digits", "--input", "pixels=[[0.5, 1]]", "--json")
     assert json.loads(out)["outputs"] == {"pixels": [[0.5, 1.0]]}
     sent = next(request for request in platform.requests if isinstance(request, inference.PredictRequest))
-    assert sent.inputs[0].data_type == DataType.DATA_TYPE_FLOAT32
+    assert sent.inputs[0].element_type == ElementType.ELEMENT_TYPE_FLOAT32
 
 
 def test_a_comparison_shows_entries_and_pairs(run: Run, platform: ScriptedPlatform) -> None:

@@ -25,20 +25,20 @@ def scores(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return exact.astype(np.float32)
 
 
-def to_wire(name: str, array: NDArray[Any], data_type: int = tensor_pb2.DATA_TYPE_FLOAT32) -> tensor_pb2.Tensor:
+def to_wire(name: str, array: NDArray[Any], element_type: int = tensor_pb2.ELEMENT_TYPE_FLOAT32) -> tensor_pb2.Tensor:
     return tensor_pb2.Tensor(
-        name=name, data_type=tensor_pb2.DataType.ValueType(data_type), shape=array.shape, data=array.tobytes()
+        name=name, element_type=tensor_pb2.ElementType.ValueType(element_type), shape=array.shape, data=array.tobytes()
     )
 
 
 def request(array: NDArray[np.float32], **fields: Any) -> pb.PredictRequest:
     """A prediction from the model `exact`."""
-    selector = fields.pop("selector", prediction_pb2.ModelSelector(model="exact"))
+    selector = fields.pop("selector", prediction_pb2.ModelSelector(model_id="exact"))
     return pb.PredictRequest(selector=selector, inputs=[to_wire("pixels", array)], **fields)
 
 
 def output(outputs: Iterable[tensor_pb2.Tensor], name: str) -> NDArray[Any]:
     """The output called `name`."""
-    types = {tensor_pb2.DATA_TYPE_FLOAT32: "<f4", tensor_pb2.DATA_TYPE_INT64: "<i8"}
+    types = {tensor_pb2.ELEMENT_TYPE_FLOAT32: "<f4", tensor_pb2.ELEMENT_TYPE_INT64: "<i8"}
     found = next(one for one in outputs if one.name == name)
-    return np.frombuffer(found.data, types[found.data_type]).reshape(found.shape)
+    return np.frombuffer(found.data, types[found.element_type]).reshape(found.shape)

@@ -40,7 +40,7 @@ async def test_a_deployed_model_predicts_what_whole_numbers_give(client: Client)
     version = await client.register()
     deployed = await client.deploy(version)
     assert deployed.deployment.state == deployment_pb2.DEPLOYMENT_STATE_SERVING
-    assert deployed.deployment.traffic_weight == 1.0
+    assert deployed.deployment.traffic_fraction == 1.0
     assert (await client.state(version)).state == version_pb2.VERSION_STATE_SERVING
     array = pixels(5)
     answer = await client.inference.Predict(request(array), timeout=10)
@@ -58,7 +58,7 @@ async def test_requests_without_a_version_go_to_the_one_deployed_last_and_an_ali
     await client.registry.SetAlias(registry_pb.SetAliasRequest(model_id="exact", alias="champion", version=1))
 
     async def answering(**selection: object) -> int:
-        selector = prediction_pb2.ModelSelector(model="exact", **selection)  # type: ignore[arg-type]  # version or alias
+        selector = prediction_pb2.ModelSelector(model_id="exact", **selection)  # type: ignore[arg-type]  # version or alias
         answer = await client.inference.Predict(request(pixels(1), selector=selector), timeout=10)
         return answer.model.version
 
@@ -76,20 +76,20 @@ async def test_what_cannot_be_predicted_is_refused_by_name(client: Client) -> No
     await client.models.CreateModel(models_pb.CreateModelRequest(name="idle"))
 
     async def refusal(**fields: object) -> tuple[grpc.StatusCode, str, str]:
-        fields = {"selector": prediction_pb2.ModelSelector(model="exact")} | fields
+        fields = {"selector": prediction_pb2.ModelSelector(model_id="exact")} | fields
         return await refused(client.inference.Predict(pb.PredictRequest(**fields), timeout=10))  # type: ignore[arg-type]
 
     good = to_wire("pixels", pixels(2))
-    unknown = prediction_pb2.ModelSelector(model="nobody")
+    unknown = prediction_pb2.ModelSelector(model_id="nobody")
     assert (await refusal(selector=unknown, inputs=[good]))[0] is grpc.StatusCode.NOT_FOUND
-    absent = prediction_pb2.ModelSelector(model="exact", version=7)
+    absent = prediction_pb2.ModelSelector(model_id="exact", version=7)
     assert (await refusal(selector=absent, inputs=[good]))[0] is grpc.StatusCode.NOT_FOUND
-    idle = prediction_pb2.ModelSelector(model="idle")
+    idle = prediction_pb2.ModelSelector(model_id="idle")
     assert (await refusal(selector=idle, inputs=[good]))[:2] == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "MODEL_NOT_DEPLOYED",
     )
-    short = tensor_pb2.Tensor(name="pixels", data_type=good.data_type, shape=[2, 8], data=good.data[:-1])
+    short = tensor_pb2.Tensor(name="pixels", element_type=good.element_type, shape=[2, 8], data=good.data[:-1])
     code, why, sentence = await refusal(inputs=[short])
     assert (code, why) == (grpc.StatusCode.INVALID_ARGUMENT, "TENSOR_CONTENTS")
     assert "'pixels' has 63 bytes" in sentence
@@ -112,7 +112,7 @@ async def test_a_stream_answers_every_item_by_itself_after_the_caller_has_closed
     await client.deploy(await client.register())
 
     async def messages() -> AsyncIterator[pb.PredictStreamRequest]:
-        selector = prediction_pb2.ModelSelector(model="exact")
+        selector = prediction_pb2.ModelSelector(model_id="exact")
         yield pb.PredictStreamRequest(start=prediction_pb2.PredictStreamStart(selector=selector, wanted_credits=3))
         for number in range(20):
             rows = to_wire("pixels" if number != 7 else "pixel", pixels(1 + number % 4, seed=number))
@@ -145,7 +145,7 @@ async def test_a_stream_that_is_given_up_leaves_nothing_behind(client: Client) -
     reached = asyncio.Event()
 
     async def messages() -> AsyncIterator[pb.PredictStreamRequest]:
-        selector = prediction_pb2.ModelSelector(model="exact")
+        selector = prediction_pb2.ModelSelector(model_id="exact")
         yield pb.PredictStreamRequest(start=prediction_pb2.PredictStreamStart(selector=selector))
         for number in range(10_000):
             item = prediction_pb2.PredictStreamItem(id=str(number), inputs=[to_wire("pixels", pixels(64))])
@@ -166,11 +166,11 @@ async def test_a_stream_that_is_given_up_leaves_nothing_behind(client: Client) -
 
 async def test_one_bad_request_in_a_batch_fails_alone(client: Client) -> None:
     await client.deploy(await client.register("picker", gathering_model()))
-    selector = prediction_pb2.ModelSelector(model="picker")
+    selector = prediction_pb2.ModelSelector(model_id="picker")
 
     def places(*numbers: int) -> pb.PredictRequest:
         array = np.array(numbers, np.int64)
-        return pb.PredictRequest(selector=selector, inputs=[to_wire("places", array, tensor_pb2.DATA_TYPE_INT64)])
+        return pb.PredictRequest(selector=selector, inputs=[to_wire("places", array, tensor_pb2.ELEMENT_TYPE_INT64)])
 
     calls = [client.inference.Predict(places(number), timeout=10) for number in (1, 2, 99, 3)]
     answers = await asyncio.gather(*calls, return_exceptions=True)

@@ -133,7 +133,7 @@ async def test_jobs_beyond_the_bound_wait_and_beyond_the_queue_are_refused(platf
     for job_id in jobs:
         await platform.until(job_id, step=1)
     waiting = [await platform.create(endless) for _ in range(4)]
-    queued = await platform.training.ListJobs(pb.ListJobsRequest(state=job_pb2.JOB_STATE_QUEUED), timeout=10)
+    queued = await platform.training.ListJobs(pb.ListJobsRequest(states=[job_pb2.JOB_STATE_QUEUED]), timeout=10)
     assert [job.id for job in queued.jobs] == waiting[::-1]
     code, reason, _, _ = await refusal(platform.training.CreateJob(pb.CreateJobRequest(spec=endless), timeout=10))
     assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "JOBS_QUEUED")
@@ -182,6 +182,7 @@ async def test_a_wrong_spec_is_refused_by_the_name_of_its_field(
         {"checkpointing": job_pb2.Checkpointing(durability=job_pb2.DURABILITY_WAL)},
         {"parameter_server_shards": 2},
         {"shared_memory": True},
+        {"model_version": job_pb2.ModelVersionTarget(model_id="digits", version=1)},
     ],
     ids=lambda changes: next(iter(changes)),
 )

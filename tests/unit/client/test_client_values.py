@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synapsenet_api.features.v1.feature_group_pb2 import EntityKey, Feature, FeatureGroup
 from synapsenet_api.features.v1.value_pb2 import ValueType
-from synapsenet_api.inference.v1.tensor_pb2 import DataType
+from synapsenet_api.inference.v1.tensor_pb2 import ElementType
 from synapsenet_client import InvalidArgument, Typed
 from synapsenet_client._columns import columns_from, columns_message, parsed_type
 from synapsenet_client._enums import enum_value
@@ -64,8 +64,8 @@ def test_a_value_that_does_not_fit_is_named_and_never_wrapped(values: Any, kind:
 def test_an_array_keeps_its_type_as_a_tensor_and_a_sequence_takes_pythons() -> None:
     arrays_given: dict[str, Any] = {"a": np.zeros((2, 3), np.float32), "b": [[1, 2]], "c": [1.5, 2]}
     sent = tensors({**arrays_given, "d": ["x", "yz"], "e": Typed([1], "UINT8")})
-    assert [(tensor.data_type, list(tensor.shape)) for tensor in sent] == [
-        (11, [2, 3]), (5, [1, 2]), (12, [2]), (14, [2]), (6, [1]),
+    assert [(tensor.element_type, list(tensor.shape)) for tensor in sent] == [
+        (12, [2, 3]), (9, [1, 2]), (13, [2]), (14, [2]), (2, [1]),
     ]  # fmt: skip
     back = arrays(sent)
     assert back["a"].dtype == np.float32
@@ -75,7 +75,7 @@ def test_an_array_keeps_its_type_as_a_tensor_and_a_sequence_takes_pythons() -> N
 
 def test_a_bfloat16_tensor_reads_as_float32() -> None:
     (tensor,) = tensors({"x": np.array([0x3F80, 0xC000], np.uint16)})
-    tensor.data_type = DataType.DATA_TYPE_BFLOAT16
+    tensor.element_type = ElementType.ELEMENT_TYPE_BFLOAT16
     assert arrays([tensor])["x"].tolist() == [1.0, -2.0]
 
 

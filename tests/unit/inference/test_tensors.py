@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapsenet.errors import InvalidArgument
-from synapsenet.inference.model import DataType, Signature, TensorSpec
+from synapsenet.inference.model import ElementType, Signature, TensorSpec
 from synapsenet.inference.tensors import (
     Tensor,
     check_inputs,
@@ -21,13 +21,13 @@ from synapsenet.inference.tensors import (
     unpacked_strings,
 )
 
-IMAGE = TensorSpec("image", DataType.FLOAT32, (-1, 2))
-MASK = TensorSpec("mask", DataType.BOOL, (-1,))
-SIGNATURE = Signature(inputs=(IMAGE, MASK), outputs=(TensorSpec("a", DataType.FLOAT32, (-1,)), MASK), batches=True)
-WORDS = Signature(inputs=(TensorSpec("words", DataType.STRING, (-1,)),), outputs=(), batches=True)
+IMAGE = TensorSpec("image", ElementType.FLOAT32, (-1, 2))
+MASK = TensorSpec("mask", ElementType.BOOL, (-1,))
+SIGNATURE = Signature(inputs=(IMAGE, MASK), outputs=(TensorSpec("a", ElementType.FLOAT32, (-1,)), MASK), batches=True)
+WORDS = Signature(inputs=(TensorSpec("words", ElementType.STRING, (-1,)),), outputs=(), batches=True)
 
-image = Tensor(name="image", data_type=DataType.FLOAT32, shape=(3, 2), data=np.arange(6, dtype="<f4").tobytes())
-mask = Tensor(name="mask", data_type=DataType.BOOL, shape=(3,), data=b"\1\0\1")
+image = Tensor(name="image", element_type=ElementType.FLOAT32, shape=(3, 2), data=np.arange(6, dtype="<f4").tobytes())
+mask = Tensor(name="mask", element_type=ElementType.BOOL, shape=(3,), data=b"\1\0\1")
 
 
 def refusal(*tensors: Tensor, signature: Signature = SIGNATURE, max_rows: int = 100) -> InvalidArgument:
@@ -49,8 +49,8 @@ def test_good_tensors_become_arrays_in_the_models_order() -> None:
     ("wrong", "reason", "field", "told"),
     [
         (replace(image, name="picture"), "TENSOR_UNKNOWN", "inputs[0].name", "'image' as FLOAT32[-1, 2]"),
-        (replace(image, data_type=DataType.FLOAT64), "TENSOR_TYPE", "inputs[0].data_type", "FLOAT32[-1, 2]"),
-        (replace(image, data_type=None), "TENSOR_TYPE", "inputs[0].data_type", "no type"),
+        (replace(image, element_type=ElementType.FLOAT64), "TENSOR_TYPE", "inputs[0].element_type", "FLOAT32[-1, 2]"),
+        (replace(image, element_type=None), "TENSOR_TYPE", "inputs[0].element_type", "no type"),
         (replace(image, shape=(3, 3)), "TENSOR_SHAPE", "inputs[0].shape", "[3, 3]"),
         (replace(image, shape=(6,)), "TENSOR_SHAPE", "inputs[0].shape", "[6]"),
         (replace(image, shape=(-3, 2)), "TENSOR_SHAPE", "inputs[0].shape", "[-3, 2]"),
@@ -82,8 +82,8 @@ def test_a_request_has_at_least_one_row_and_at_most_the_limit(rows: int) -> None
 
 
 def test_a_model_that_does_not_batch_takes_its_tensors_as_they_are() -> None:
-    fixed = Signature(inputs=(TensorSpec("x", DataType.INT64, ()),), outputs=(), batches=False)
-    scalar = Tensor(name="x", data_type=DataType.INT64, shape=(), data=np.int64(7).tobytes())
+    fixed = Signature(inputs=(TensorSpec("x", ElementType.INT64, ()),), outputs=(), batches=False)
+    scalar = Tensor(name="x", element_type=ElementType.INT64, shape=(), data=np.int64(7).tobytes())
     inputs = check_inputs(fixed, [scalar], max_rows=1)
     assert inputs.arrays[0].shape == ()
     assert inputs.rows == 1
@@ -95,14 +95,14 @@ def test_a_model_that_does_not_batch_takes_its_tensors_as_they_are() -> None:
     ids=["cut length", "cut text", "too few", "no UTF-8"],
 )
 def test_texts_that_are_cut_short_miscounted_or_no_utf8_are_refused(data: bytes) -> None:
-    error = refusal(Tensor(name="words", data_type=DataType.STRING, shape=(2,), data=data), signature=WORDS)
+    error = refusal(Tensor(name="words", element_type=ElementType.STRING, shape=(2,), data=data), signature=WORDS)
     assert (error.reason, error.field) == ("TENSOR_CONTENTS", "inputs[0].data")
 
 
 @given(st.lists(st.text(), min_size=1))
 def test_texts_travel_there_and_back(texts: list[str]) -> None:
     packed = packed_strings(text.encode() for text in texts)
-    tensor = Tensor(name="words", data_type=DataType.STRING, shape=(len(texts),), data=packed)
+    tensor = Tensor(name="words", element_type=ElementType.STRING, shape=(len(texts),), data=packed)
     (array,) = check_inputs(WORDS, [tensor], max_rows=1_000).arrays
     assert array.tolist() == texts
     assert travelling(WORDS.inputs[0], array) == tensor
@@ -110,17 +110,17 @@ def test_texts_travel_there_and_back(texts: list[str]) -> None:
 
 
 @given(
-    data_type=st.sampled_from([one for one in DataType if one not in (DataType.STRING, DataType.BFLOAT16)]),
+    element_type=st.sampled_from([one for one in ElementType if one not in (ElementType.STRING, ElementType.BFLOAT16)]),
     shape=st.tuples(st.integers(1, 4), st.integers(0, 3)),
     seed=st.integers(0, 99),
 )
-def test_numbers_travel_there_and_back_bit_for_bit(data_type: DataType, shape: tuple[int, int], seed: int) -> None:
-    dtype = numpy_type(data_type)
+def test_numbers_travel_there_and_back_bit_for_bit(element_type: ElementType, shape: tuple[int, int], seed: int) -> None:
+    dtype = numpy_type(element_type)
     assert dtype is not None
     size = shape[0] * shape[1] * dtype.itemsize
     noise = np.random.default_rng(seed).integers(0, 2, size, dtype=np.uint8)
-    spec = TensorSpec("x", data_type, (-1, -1))
-    sent = Tensor(name="x", data_type=data_type, shape=shape, data=noise.tobytes())
+    spec = TensorSpec("x", element_type, (-1, -1))
+    sent = Tensor(name="x", element_type=element_type, shape=shape, data=noise.tobytes())
     signature = Signature(inputs=(spec,), outputs=(spec,), batches=True)
     (array,) = check_inputs(signature, [sent], max_rows=9).arrays
     assert travelling(spec, array) == sent

@@ -25,11 +25,11 @@ def test_metrics_are_named_and_finite(metrics: Mapping[str, float]) -> None:
     assert (refusal.value.reason, refusal.value.field) == ("METRICS_INVALID", "metrics")
 
 
-@pytest.mark.parametrize("tags", [{"": "x"}, {"k" * 64: ""}, {"k": "v" * 257}, {str(at): "" for at in range(65)}])
-def test_tags_have_bounds(tags: Mapping[str, str]) -> None:
+@pytest.mark.parametrize("labels", [{"": "x"}, {"k" * 64: ""}, {"k": "v" * 257}, {str(at): "" for at in range(65)}])
+def test_labels_have_bounds(labels: Mapping[str, str]) -> None:
     with pytest.raises(InvalidArgument) as refusal:
-        VersionChange(tags=tags)
-    assert (refusal.value.reason, refusal.value.field) == ("TAGS_INVALID", "tags")
+        VersionChange(labels=labels)
+    assert (refusal.value.reason, refusal.value.field) == ("LABELS_INVALID", "labels")
 
 
 def test_texts_have_bounds() -> None:

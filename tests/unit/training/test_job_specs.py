@@ -89,6 +89,7 @@ ASKED = {
     "spec.topology=TOPOLOGY_RING": message(topology=pb.TOPOLOGY_RING),
     "spec.parameter_server_shards": message(parameter_server_shards=2),
     "spec.shared_memory": message(shared_memory=True),
+    "spec.model_version": message(model_version=pb.ModelVersionTarget(model_id="digits", version=1)),
 }
 
 

@@ -82,9 +82,9 @@ class SearchExperimentsRequest(_message.Message):
     runs_per_experiment: _builtins.int
     """Runs listed under one experiment, 1 to 1,000; 0 means 50. The rest is counted."""
     page_size: _builtins.int
-    """Experiments, or runs, a page: 0 means 50, more than 1,000 is taken as 1,000."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; it fits only the same filter, order and view."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What to answer of each run beside its head, e.g. `params.learning_rate`, `metrics.accuracy`, `params`, `metrics`, `tags`;
@@ -155,7 +155,7 @@ class SearchExperimentsResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty if this is the last."""
+    """Empty on the last page."""
     @_builtins.property
     def experiments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExperimentMatch]:
         """With SEARCH_VIEW_EXPERIMENTS."""

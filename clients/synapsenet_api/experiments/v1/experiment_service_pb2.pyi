@@ -62,7 +62,7 @@ class CreateExperimentRequest(_message.Message):
     description: _builtins.str
     """What it is about."""
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry of this creation; empty for none."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels."""
@@ -176,9 +176,9 @@ class ListExperimentsRequest(_message.Message):
     project: _builtins.str
     """Only those of this project; empty for all."""
     page_size: _builtins.int
-    """Experiments a page: 0 means 50, more than 1,000 is taken as 1,000."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -203,7 +203,7 @@ class ListExperimentsResponse(_message.Message):
     EXPERIMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty if this is the last."""
+    """Empty on the last page."""
     @_builtins.property
     def experiments(self) -> _containers.RepeatedCompositeFieldContainer[_experiment_pb2.Experiment]:
         """The newest first."""
@@ -376,9 +376,9 @@ class ListConfigurationsRequest(_message.Message):
     experiment_id: _builtins.str
     """The experiment."""
     page_size: _builtins.int
-    """Configurations a page: 0 means 50, more than 1,000 is taken as 1,000."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -403,7 +403,7 @@ class ListConfigurationsResponse(_message.Message):
     CONFIGURATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty if this is the last."""
+    """Empty on the last page."""
     @_builtins.property
     def configurations(self) -> _containers.RepeatedCompositeFieldContainer[_experiment_pb2.Configuration]:
         """Ordered by id."""
@@ -482,7 +482,7 @@ class CreateRunRequest(_message.Message):
     seed: _builtins.int
     """The seed; absent if there is none. A parameter in the role of a seed gives it where this is absent."""
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry of this creation; empty for none."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def params(self) -> _containers.MessageMap[_builtins.str, _parameter_pb2.ParameterValue]:
         """Hyperparameters, nested ones under dotted names."""
@@ -597,9 +597,9 @@ class ListRunsRequest(_message.Message):
     configuration_id: _builtins.str
     """Only those of this configuration; empty for all."""
     page_size: _builtins.int
-    """Runs a page: 0 means 50, more than 1,000 is taken as 1,000."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunStatus.ValueType]:
         """Only those of these statuses; empty for all."""
@@ -630,7 +630,7 @@ class ListRunsResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty if this is the last."""
+    """Empty on the last page."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
         """The newest first."""
@@ -972,9 +972,9 @@ class GetMetricHistoryRequest(_message.Message):
     until_step: _builtins.int
     """Only steps before this one; absent means to the last."""
     page_size: _builtins.int
-    """Points a page: 0 means 50, more than 1,000 is taken as 1,000."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -1009,7 +1009,7 @@ class GetMetricHistoryResponse(_message.Message):
     POINTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty if this is the last."""
+    """Empty on the last page."""
     @_builtins.property
     def points(self) -> _metric_pb2.MetricPoints:
         """Ordered by step; empty columns if no point lies there."""

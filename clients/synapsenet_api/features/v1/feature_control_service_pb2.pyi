@@ -241,10 +241,10 @@ class CompareStoresResponse(_message.Message):
     ONLINE_EVENT_TIMES_US_FIELD_NUMBER: _builtins.int
     OFFLINE_EVENT_TIMES_US_FIELD_NUMBER: _builtins.int
     ONLINE_FIELD_NUMBER: _builtins.int
-    DATA_FIELD_NUMBER: _builtins.int
+    OFFLINE_FIELD_NUMBER: _builtins.int
     online: _builtins.bytes
     """The online rows as one Arrow IPC stream, the entities' order."""
-    data: _builtins.bytes
+    offline: _builtins.bytes
     """The offline rows as one Arrow IPC stream, the entities' order."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
@@ -270,11 +270,11 @@ class CompareStoresResponse(_message.Message):
         online_event_times_us: _abc.Iterable[_builtins.int] | None = ...,
         offline_event_times_us: _abc.Iterable[_builtins.int] | None = ...,
         online: _builtins.bytes = ...,
-        data: _builtins.bytes = ...,
+        offline: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "data", b"data", "entities", b"entities", "offline_event_times_us", b"offline_event_times_us", "online", b"online", "online_event_times_us", b"online_event_times_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "entities", b"entities", "offline", b"offline", "offline_event_times_us", b"offline_event_times_us", "online", b"online", "online_event_times_us", b"online_event_times_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

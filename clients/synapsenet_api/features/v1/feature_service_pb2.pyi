@@ -59,7 +59,7 @@ class CreateFeatureGroupRequest(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry, up to 100 characters."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def group(self) -> _feature_group_pb2.FeatureGroup:
         """What is wanted."""
@@ -157,9 +157,9 @@ class ListFeatureGroupsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Rows, up to 1,000; 0 means 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -212,7 +212,7 @@ class UpdateFeatureGroupRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry, up to 100 characters."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def group(self) -> _feature_group_pb2.FeatureGroup:
         """The new values of the fields in `update_mask`, under the name of the group to change."""
@@ -836,7 +836,7 @@ class BuildTrainingSetRequest(_message.Message):
     knowledge: _training_set_pb2.Knowledge.ValueType
     """Which values count as known at a row's instant."""
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry, up to 100 characters."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def spine(self) -> _training_set_pb2.Spine:
         """The rows."""
@@ -951,9 +951,9 @@ class ListTrainingSetsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Rows, up to 1,000; 0 means 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -1024,20 +1024,20 @@ class ReadTrainingSetResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
-    size_bytes: _builtins.int
-    """Bytes of the whole stream; in the first piece only."""
     sha256: _builtins.str
     """SHA-256 of the whole stream, 64 lower-case hexadecimal digits; in the first piece only."""
+    size_bytes: _builtins.int
+    """Bytes of the whole stream; in the first piece only."""
     data: _builtins.bytes
     """The next bytes of one Arrow IPC stream, up to 1 MiB."""
     def __init__(
         self,
         *,
-        size_bytes: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
         data: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015

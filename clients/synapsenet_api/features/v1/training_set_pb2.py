@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from synapsenet_api.features.v1 import value_pb2 as synapsenet_dot_features_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)synapsenet/features/v1/training_set.proto\x12\x16synapsenet.features.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"synapsenet/features/v1/value.proto\"u\n\x05Spine\x12\x30\n\x07\x63olumns\x18\x01 \x01(\x0b\x32\x1f.synapsenet.features.v1.Columns\x12\x13\n\x0binstants_us\x18\x02 \x03(\x10\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\"\x94\x03\n\x0bTrainingSet\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x33\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\".synapsenet.features.v1.ColumnType\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12*\n\x07max_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\tknowledge\x18\t \x01(\x0e\x32!.synapsenet.features.v1.Knowledge\x12,\n\x08known_by\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x0b \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11missing_fractions\x18\r \x03(\x01*V\n\tKnowledge\x12\x19\n\x15KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x14\n\x10KNOWLEDGE_LATEST\x10\x01\x12\x18\n\x14KNOWLEDGE_AT_INSTANT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)synapsenet/features/v1/training_set.proto\x12\x16synapsenet.features.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"synapsenet/features/v1/value.proto\"u\n\x05Spine\x12\x30\n\x07\x63olumns\x18\x01 \x01(\x0b\x32\x1f.synapsenet.features.v1.Columns\x12\x13\n\x0binstants_us\x18\x02 \x03(\x10\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\"\x9a\x03\n\x0bTrainingSet\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x33\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\".synapsenet.features.v1.ColumnType\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12*\n\x07max_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\tknowledge\x18\t \x01(\x0e\x32!.synapsenet.features.v1.Knowledge\x12,\n\x08known_by\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x35\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x19\n\x11missing_fractions\x18\r \x03(\x01*V\n\tKnowledge\x12\x19\n\x15KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x14\n\x10KNOWLEDGE_LATEST\x10\x01\x12\x18\n\x14KNOWLEDGE_AT_INSTANT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRAININGSET'].fields_by_name['id']._loaded_options = None
   _globals['_TRAININGSET'].fields_by_name['id']._serialized_options = b'\342A\001\003'
-  _globals['_KNOWLEDGE']._serialized_start=759
-  _globals['_KNOWLEDGE']._serialized_end=845
+  _globals['_TRAININGSET'].fields_by_name['create_time']._loaded_options = None
+  _globals['_TRAININGSET'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_KNOWLEDGE']._serialized_start=765
+  _globals['_KNOWLEDGE']._serialized_end=851
   _globals['_SPINE']._serialized_start=233
   _globals['_SPINE']._serialized_end=350
   _globals['_TRAININGSET']._serialized_start=353
-  _globals['_TRAININGSET']._serialized_end=757
+  _globals['_TRAININGSET']._serialized_end=763
 # @@protoc_insertion_point(module_scope)

@@ -27,29 +27,31 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(synapsenet/inference/v1/deployment.proto\x12\x17synapsenet.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x02\n\x0e\x42\x61tchingPolicy\x12\x33\n\x04mode\x18\x01 \x01(\x0e\x32%.synapsenet.inference.v1.BatchingMode\x12\x1b\n\x0emax_batch_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12-\n\nmax_linger\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03slo\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fmax_queued_rows\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x10max_queued_bytes\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12 \n\x13max_running_batches\x18\x07 \x01(\x05H\x03\x88\x01\x01\x42\x11\n\x0f_max_batch_sizeB\x12\n\x10_max_queued_rowsB\x13\n\x11_max_queued_bytesB\x16\n\x14_max_running_batches\"a\n\x13\x44\x65ploymentCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x03\n\nDeployment\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32(.synapsenet.inference.v1.DeploymentState\x12?\n\tcondition\x18\x05 \x01(\x0b\x32,.synapsenet.inference.v1.DeploymentCondition\x12\x17\n\x0f\x61rtifact_sha256\x18\x06 \x01(\t\x12\x15\n\rartifact_size\x18\x07 \x01(\x03\x12\x17\n\x0f\x61rtifact_format\x18\x08 \x01(\t\x12\x39\n\x08\x62\x61tching\x18\t \x01(\x0b\x32\'.synapsenet.inference.v1.BatchingPolicy\x12=\n\x0b\x64\x65terminism\x18\n \x01(\x0e\x32(.synapsenet.inference.v1.DeterminismMode\x12\x16\n\x0etraffic_weight\x18\x0b \x01(\x01\x12\x0e\n\x06pinned\x18\x0c \x01(\x08\x12/\n\x0b\x64\x65ployed_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xad\x01\n\x0f\x44\x65ploymentEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0c\n\x04type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\ndeployment\x18\x05 \x01(\x0b\x32#.synapsenet.inference.v1.Deployment\"5\n\x0cTrafficShare\x12\x15\n\x07version\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x0e\n\x06weight\x18\x02 \x01(\x01*\xab\x01\n\x0f\x44\x65ploymentState\x12 \n\x1c\x44\x45PLOYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_LOADING\x10\x01\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_SERVING\x10\x02\x12\x1b\n\x17\x44\x45PLOYMENT_STATE_FAILED\x10\x03\x12\x1d\n\x19\x44\x45PLOYMENT_STATE_DRAINING\x10\x04*b\n\x0c\x42\x61tchingMode\x12\x1d\n\x19\x42\x41TCHING_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41TCHING_MODE_FIXED\x10\x01\x12\x1a\n\x16\x42\x41TCHING_MODE_ADAPTIVE\x10\x02*\xa5\x01\n\x0f\x44\x65terminismMode\x12 \n\x1c\x44\x45TERMINISM_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45TERMINISM_MODE_NATIVE\x10\x01\x12\x1b\n\x17\x44\x45TERMINISM_MODE_PADDED\x10\x02\x12\x18\n\x14\x44\x45TERMINISM_MODE_ROW\x10\x03\x12\x1c\n\x18\x44\x45TERMINISM_MODE_RELAXED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(synapsenet/inference/v1/deployment.proto\x12\x17synapsenet.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x02\n\x0e\x42\x61tchingPolicy\x12\x33\n\x04mode\x18\x01 \x01(\x0e\x32%.synapsenet.inference.v1.BatchingMode\x12\x1b\n\x0emax_batch_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12-\n\nmax_linger\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03slo\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x0fmax_queued_rows\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x10max_queued_bytes\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12 \n\x13max_running_batches\x18\x07 \x01(\x05H\x03\x88\x01\x01\x42\x11\n\x0f_max_batch_sizeB\x12\n\x10_max_queued_rowsB\x13\n\x11_max_queued_bytesB\x16\n\x14_max_running_batches\"f\n\x13\x44\x65ploymentCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe7\x03\n\nDeployment\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32(.synapsenet.inference.v1.DeploymentState\x12?\n\tcondition\x18\x05 \x01(\x0b\x32,.synapsenet.inference.v1.DeploymentCondition\x12\x17\n\x0f\x61rtifact_sha256\x18\x06 \x01(\t\x12\x1b\n\x13\x61rtifact_size_bytes\x18\x07 \x01(\x03\x12\x17\n\x0f\x61rtifact_format\x18\x08 \x01(\t\x12\x39\n\x08\x62\x61tching\x18\t \x01(\x0b\x32\'.synapsenet.inference.v1.BatchingPolicy\x12=\n\x0b\x64\x65terminism\x18\n \x01(\x0e\x32(.synapsenet.inference.v1.DeterminismMode\x12\x18\n\x10traffic_fraction\x18\x0b \x01(\x01\x12\x0e\n\x06pinned\x18\x0c \x01(\x08\x12\x35\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xac\x01\n\x0f\x44\x65ploymentEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0c\n\x04type\x18\x03 \x01(\t\x12.\n\noccur_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\ndeployment\x18\x05 \x01(\x0b\x32#.synapsenet.inference.v1.Deployment\"7\n\x0cTrafficShare\x12\x15\n\x07version\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01*\xab\x01\n\x0f\x44\x65ploymentState\x12 \n\x1c\x44\x45PLOYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_LOADING\x10\x01\x12\x1c\n\x18\x44\x45PLOYMENT_STATE_SERVING\x10\x02\x12\x1b\n\x17\x44\x45PLOYMENT_STATE_FAILED\x10\x03\x12\x1d\n\x19\x44\x45PLOYMENT_STATE_DRAINING\x10\x04*b\n\x0c\x42\x61tchingMode\x12\x1d\n\x19\x42\x41TCHING_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41TCHING_MODE_FIXED\x10\x01\x12\x1a\n\x16\x42\x41TCHING_MODE_ADAPTIVE\x10\x02*\xa5\x01\n\x0f\x44\x65terminismMode\x12 \n\x1c\x44\x45TERMINISM_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45TERMINISM_MODE_NATIVE\x10\x01\x12\x1b\n\x17\x44\x45TERMINISM_MODE_PADDED\x10\x02\x12\x18\n\x14\x44\x45TERMINISM_MODE_ROW\x10\x03\x12\x1c\n\x18\x44\x45TERMINISM_MODE_RELAXED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.inference.v1.deployment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DEPLOYMENT'].fields_by_name['create_time']._loaded_options = None
+  _globals['_DEPLOYMENT'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_TRAFFICSHARE'].fields_by_name['version']._loaded_options = None
   _globals['_TRAFFICSHARE'].fields_by_name['version']._serialized_options = b'\342A\001\002'
-  _globals['_DEPLOYMENTSTATE']._serialized_start=1341
-  _globals['_DEPLOYMENTSTATE']._serialized_end=1512
-  _globals['_BATCHINGMODE']._serialized_start=1514
-  _globals['_BATCHINGMODE']._serialized_end=1612
-  _globals['_DETERMINISMMODE']._serialized_start=1615
-  _globals['_DETERMINISMMODE']._serialized_end=1780
+  _globals['_DEPLOYMENTSTATE']._serialized_start=1361
+  _globals['_DEPLOYMENTSTATE']._serialized_end=1532
+  _globals['_BATCHINGMODE']._serialized_start=1534
+  _globals['_BATCHINGMODE']._serialized_end=1632
+  _globals['_DETERMINISMMODE']._serialized_start=1635
+  _globals['_DETERMINISMMODE']._serialized_end=1800
   _globals['_BATCHINGPOLICY']._serialized_start=168
   _globals['_BATCHINGPOLICY']._serialized_end=532
   _globals['_DEPLOYMENTCONDITION']._serialized_start=534
-  _globals['_DEPLOYMENTCONDITION']._serialized_end=631
-  _globals['_DEPLOYMENT']._serialized_start=634
-  _globals['_DEPLOYMENT']._serialized_end=1107
-  _globals['_DEPLOYMENTEVENT']._serialized_start=1110
-  _globals['_DEPLOYMENTEVENT']._serialized_end=1283
-  _globals['_TRAFFICSHARE']._serialized_start=1285
-  _globals['_TRAFFICSHARE']._serialized_end=1338
+  _globals['_DEPLOYMENTCONDITION']._serialized_end=636
+  _globals['_DEPLOYMENT']._serialized_start=639
+  _globals['_DEPLOYMENT']._serialized_end=1126
+  _globals['_DEPLOYMENTEVENT']._serialized_start=1129
+  _globals['_DEPLOYMENTEVENT']._serialized_end=1301
+  _globals['_TRAFFICSHARE']._serialized_start=1303
+  _globals['_TRAFFICSHARE']._serialized_end=1358
 # @@protoc_insertion_point(module_scope)

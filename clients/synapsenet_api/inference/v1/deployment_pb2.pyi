@@ -180,13 +180,13 @@ class DeploymentCondition(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
-    SINCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Stable UPPER_SNAKE_CASE name of what went wrong, e.g. `ARTIFACT_CORRUPT`."""
     message: _builtins.str
     """One sentence for people."""
     @_builtins.property
-    def since(self) -> _timestamp_pb2.Timestamp:
+    def start_time(self) -> _timestamp_pb2.Timestamp:
         """Since when."""
 
     def __init__(
@@ -194,11 +194,11 @@ class DeploymentCondition(_message.Message):
         *,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
-        since: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,13 +216,13 @@ class Deployment(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
     ARTIFACT_SHA256_FIELD_NUMBER: _builtins.int
-    ARTIFACT_SIZE_FIELD_NUMBER: _builtins.int
+    ARTIFACT_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ARTIFACT_FORMAT_FIELD_NUMBER: _builtins.int
     BATCHING_FIELD_NUMBER: _builtins.int
     DETERMINISM_FIELD_NUMBER: _builtins.int
-    TRAFFIC_WEIGHT_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FRACTION_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
-    DEPLOYED_AT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id."""
     model_name: _builtins.str
@@ -233,14 +233,14 @@ class Deployment(_message.Message):
     """How far the deployment has come."""
     artifact_sha256: _builtins.str
     """SHA-256 of the artifact, 64 lower-case hexadecimal digits."""
-    artifact_size: _builtins.int
+    artifact_size_bytes: _builtins.int
     """Size of the artifact, bytes."""
     artifact_format: _builtins.str
     """Format of the artifact, e.g. `onnx`."""
     determinism: Global___DeterminismMode.ValueType
     """The promise that was asked for about the bits of outputs."""
-    traffic_weight: _builtins.float
-    """Share of the requests that name no version which this one gets, 0 to 1."""
+    traffic_fraction: _builtins.float
+    """Fraction of the requests that name no version which this one gets, 0 to 1."""
     pinned: _builtins.bool
     """Never evicted from the cache."""
     @_builtins.property
@@ -252,7 +252,7 @@ class Deployment(_message.Message):
         """How its queue and batches behave, defaults filled in."""
 
     @_builtins.property
-    def deployed_at(self) -> _timestamp_pb2.Timestamp:
+    def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was deployed."""
 
     def __init__(
@@ -264,17 +264,17 @@ class Deployment(_message.Message):
         state: Global___DeploymentState.ValueType = ...,
         condition: Global___DeploymentCondition | None = ...,
         artifact_sha256: _builtins.str = ...,
-        artifact_size: _builtins.int = ...,
+        artifact_size_bytes: _builtins.int = ...,
         artifact_format: _builtins.str = ...,
         batching: Global___BatchingPolicy | None = ...,
         determinism: Global___DeterminismMode.ValueType = ...,
-        traffic_weight: _builtins.float = ...,
+        traffic_fraction: _builtins.float = ...,
         pinned: _builtins.bool = ...,
-        deployed_at: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batching", b"batching", "condition", b"condition", "deployed_at", b"deployed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batching", b"batching", "condition", b"condition", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_format", b"artifact_format", "artifact_sha256", b"artifact_sha256", "artifact_size", b"artifact_size", "batching", b"batching", "condition", b"condition", "deployed_at", b"deployed_at", "determinism", b"determinism", "model_id", b"model_id", "model_name", b"model_name", "pinned", b"pinned", "state", b"state", "traffic_weight", b"traffic_weight", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_format", b"artifact_format", "artifact_sha256", b"artifact_sha256", "artifact_size_bytes", b"artifact_size_bytes", "batching", b"batching", "condition", b"condition", "create_time", b"create_time", "determinism", b"determinism", "model_id", b"model_id", "model_name", b"model_name", "pinned", b"pinned", "state", b"state", "traffic_fraction", b"traffic_fraction", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,7 +289,7 @@ class DeploymentEvent(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
-    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position in the area's log, from 1, growing, with gaps; watching resumes after it."""
@@ -298,7 +298,7 @@ class DeploymentEvent(_message.Message):
     type: _builtins.str
     """What happened: `ModelDeployed`, `ModelUndeployed`, `DeploymentFailed`, `DeploymentRestored`."""
     @_builtins.property
-    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
 
     @_builtins.property
@@ -311,12 +311,12 @@ class DeploymentEvent(_message.Message):
         position: _builtins.int = ...,
         sequence: _builtins.int = ...,
         type: _builtins.str = ...,
-        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
         deployment: Global___Deployment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "occurred_at", b"occurred_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "occurred_at", b"occurred_at", "position", b"position", "sequence", b"sequence", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "occur_time", b"occur_time", "position", b"position", "sequence", b"sequence", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,20 +329,20 @@ class TrafficShare(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
-    WEIGHT_FIELD_NUMBER: _builtins.int
+    FRACTION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version's number, from 1."""
-    weight: _builtins.float
-    """Relative weight, at least 0."""
+    fraction: _builtins.float
+    """0 to 1; the shares of a model add up to 1."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
-        weight: _builtins.float = ...,
+        fraction: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,23 +28,23 @@ class OperationFence(_message.Message):
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
-    TOKEN_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The lifecycle operation's id."""
     step: _builtins.str
     """The step of the operation, with `:compensate` for its compensation."""
-    token: _builtins.int
-    """The fencing token of the lock on the model, from 1."""
     epoch: _builtins.int
-    """Grows when the lock store was restored; compared before the token."""
+    """Grows when the lock store was restored from a backup; from 1. Compared before the token."""
+    token: _builtins.int
+    """Grows with every acquisition of the model's lock; from 1."""
     def __init__(
         self,
         *,
         operation_id: _builtins.str = ...,
         step: _builtins.str = ...,
-        token: _builtins.int = ...,
         epoch: _builtins.int = ...,
+        token: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -197,7 +197,7 @@ class RouteTrafficRequest(_message.Message):
 
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[_deployment_pb2.TrafficShare]:
-        """The versions that share the traffic; at least one weight is above 0. Versions left out get none."""
+        """The versions that share the traffic; their fractions add up to 1. Versions left out get none."""
 
     def __init__(
         self,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class InferenceControlServiceStub:
-    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a token lower than one already seen for
-    the model is refused with ABORTED, and a repeated (operation, step) returns its first answer.
+    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a fence lower than one already seen for
+    the model is refused with FAILED_PRECONDITION, and a repeated (operation, step) returns its first answer.
     """
 
     def __init__(self, channel):
@@ -59,8 +59,8 @@ class InferenceControlServiceStub:
 
 
 class InferenceControlServiceServicer:
-    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a token lower than one already seen for
-    the model is refused with ABORTED, and a repeated (operation, step) returns its first answer.
+    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a fence lower than one already seen for
+    the model is refused with FAILED_PRECONDITION, and a repeated (operation, step) returns its first answer.
     """
 
     def LoadModel(self, request, context):
@@ -123,8 +123,8 @@ def add_InferenceControlServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InferenceControlService:
-    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a token lower than one already seen for
-    the model is refused with ABORTED, and a repeated (operation, step) returns its first answer.
+    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a fence lower than one already seen for
+    the model is refused with FAILED_PRECONDITION, and a repeated (operation, step) returns its first answer.
     """
 
     @staticmethod

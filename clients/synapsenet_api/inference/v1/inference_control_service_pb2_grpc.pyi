@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InferenceControlServiceStub:
-    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a token lower than one already seen for
-    the model is refused with ABORTED, and a repeated (operation, step) returns its first answer.
+    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a fence lower than one already seen for
+    the model is refused with FAILED_PRECONDITION, and a repeated (operation, step) returns its first answer.
     """
 
     @_typing.overload
@@ -46,8 +46,8 @@ class InferenceControlServiceStub:
 
 @_typing.type_check_only
 class InferenceControlServiceAsyncStub(InferenceControlServiceStub):
-    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a token lower than one already seen for
-    the model is refused with ABORTED, and a repeated (operation, step) returns its first answer.
+    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a fence lower than one already seen for
+    the model is refused with FAILED_PRECONDITION, and a repeated (operation, step) returns its first answer.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -61,8 +61,8 @@ class InferenceControlServiceAsyncStub(InferenceControlServiceStub):
     """Finish what was accepted for a version, then unload it."""
 
 class InferenceControlServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a token lower than one already seen for
-    the model is refused with ABORTED, and a repeated (operation, step) returns its first answer.
+    """Loads, unloads and routes on behalf of lifecycle operations. Every call is fenced: a fence lower than one already seen for
+    the model is refused with FAILED_PRECONDITION, and a repeated (operation, step) returns its first answer.
     """
 
     @_abc_1.abstractmethod

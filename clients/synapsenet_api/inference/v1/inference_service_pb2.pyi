@@ -174,14 +174,12 @@ class DeployModelRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
     MODEL_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     BATCHING_FIELD_NUMBER: _builtins.int
     DETERMINISM_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
-    request_id: _builtins.str
-    """Chosen by the caller; a repeated call with the same id and body returns the first answer."""
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id."""
     version: _builtins.int
@@ -190,6 +188,8 @@ class DeployModelRequest(_message.Message):
     """What is to be promised about the bits of outputs."""
     pinned: _builtins.bool
     """Never evict it from the cache."""
+    request_id: _builtins.str
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def batching(self) -> _deployment_pb2.BatchingPolicy:
         """How its queue and batches are to behave."""
@@ -197,12 +197,12 @@ class DeployModelRequest(_message.Message):
     def __init__(
         self,
         *,
-        request_id: _builtins.str = ...,
         model_id: _builtins.str = ...,
         version: _builtins.int = ...,
         batching: _deployment_pb2.BatchingPolicy | None = ...,
         determinism: _deployment_pb2.DeterminismMode.ValueType = ...,
         pinned: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batching", b"batching"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -242,21 +242,21 @@ class UndeployModelRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
     MODEL_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    request_id: _builtins.str
-    """Chosen by the caller; a repeated call with the same id and body returns the first answer."""
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id."""
     version: _builtins.int
     """The version's number, from 1."""
+    request_id: _builtins.str
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     def __init__(
         self,
         *,
-        request_id: _builtins.str = ...,
         model_id: _builtins.str = ...,
         version: _builtins.int = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -346,21 +346,21 @@ class ListDeploymentsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    MODEL_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    MODEL_ID_FIELD_NUMBER: _builtins.int
-    page_size: _builtins.int
-    """Rows wanted; 0 means 50, at most 1,000."""
-    page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
     model_id: _builtins.str
-    """Only those of this model id, if given."""
+    """Only those of this model, by id; empty: all."""
+    page_size: _builtins.int
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
+        model_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
-        model_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -379,7 +379,7 @@ class ListDeploymentsResponse(_message.Message):
     DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Empty on the last page."""
     @_builtins.property
     def deployments(self) -> _containers.RepeatedCompositeFieldContainer[_deployment_pb2.Deployment]:
         """The deployments."""
@@ -406,7 +406,7 @@ class WatchDeploymentsRequest(_message.Message):
 
     AFTER_POSITION_FIELD_NUMBER: _builtins.int
     after_position: _builtins.int
-    """Start after this position; 0 means from the oldest kept."""
+    """Only events after this position; 0: from the oldest kept."""
     def __init__(
         self,
         *,
@@ -453,9 +453,9 @@ class ListLoadedModelsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Rows wanted; 0 means 50, at most 1,000."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -479,7 +479,7 @@ class ListLoadedModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Empty on the last page."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_loaded_model_pb2.LoadedModel]:
         """The models."""

@@ -126,7 +126,8 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchDeployments(self, request, context):
-        """Changes of deployments, stored ones first, then as they happen.
+        """Changes of deployments, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no
+        longer kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

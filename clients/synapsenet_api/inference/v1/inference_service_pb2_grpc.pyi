@@ -50,7 +50,9 @@ class InferenceServiceStub:
     ListDeployments: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.ListDeploymentsRequest, _inference_service_pb2.ListDeploymentsResponse]
     """The deployments, ordered by model id and version."""
     WatchDeployments: _grpc.UnaryStreamMultiCallable[_inference_service_pb2.WatchDeploymentsRequest, _inference_service_pb2.WatchDeploymentsResponse]
-    """Changes of deployments, stored ones first, then as they happen."""
+    """Changes of deployments, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no
+    longer kept.
+    """
     ListLoadedModels: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.ListLoadedModelsRequest, _inference_service_pb2.ListLoadedModelsResponse]
     """What is in memory, ordered by model id and version, with the batchers' state."""
 
@@ -76,7 +78,9 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     ListDeployments: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ListDeploymentsRequest, _inference_service_pb2.ListDeploymentsResponse]  # type: ignore[assignment]
     """The deployments, ordered by model id and version."""
     WatchDeployments: _aio.UnaryStreamMultiCallable[_inference_service_pb2.WatchDeploymentsRequest, _inference_service_pb2.WatchDeploymentsResponse]  # type: ignore[assignment]
-    """Changes of deployments, stored ones first, then as they happen."""
+    """Changes of deployments, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no
+    longer kept.
+    """
     ListLoadedModels: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ListLoadedModelsRequest, _inference_service_pb2.ListLoadedModelsResponse]  # type: ignore[assignment]
     """What is in memory, ordered by model id and version, with the batchers' state."""
 
@@ -141,7 +145,9 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_service_pb2.WatchDeploymentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inference_service_pb2.WatchDeploymentsResponse], _abc.AsyncIterator[_inference_service_pb2.WatchDeploymentsResponse]]:
-        """Changes of deployments, stored ones first, then as they happen."""
+        """Changes of deployments, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no
+        longer kept.
+        """
 
     @_abc_1.abstractmethod
     def ListLoadedModels(

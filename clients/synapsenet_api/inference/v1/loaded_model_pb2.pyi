@@ -187,7 +187,7 @@ class DeterminismEvidence(_message.Message):
     PADDED_SIZES_FIELD_NUMBER: _builtins.int
     TRIALS_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
-    PROBED_AT_FIELD_NUMBER: _builtins.int
+    PROBE_TIME_FIELD_NUMBER: _builtins.int
     mode: _deployment_pb2.DeterminismMode.ValueType
     """The mode that the model runs in."""
     trials: _builtins.int
@@ -199,7 +199,7 @@ class DeterminismEvidence(_message.Message):
         """The batch sizes that it pads to; empty in the other modes."""
 
     @_builtins.property
-    def probed_at(self) -> _timestamp_pb2.Timestamp:
+    def probe_time(self) -> _timestamp_pb2.Timestamp:
         """When the probe ran; absent if it has not."""
 
     def __init__(
@@ -209,11 +209,11 @@ class DeterminismEvidence(_message.Message):
         padded_sizes: _abc.Iterable[_builtins.int] | None = ...,
         trials: _builtins.int = ...,
         summary: _builtins.str = ...,
-        probed_at: _timestamp_pb2.Timestamp | None = ...,
+        probe_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["probed_at", b"probed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["probe_time", b"probe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "padded_sizes", b"padded_sizes", "probed_at", b"probed_at", "summary", b"summary", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "padded_sizes", b"padded_sizes", "probe_time", b"probe_time", "summary", b"summary", "trials", b"trials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,11 +234,10 @@ class LoadedModel(_message.Message):
     ARTIFACT_SHA256_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     LOAD_MS_FIELD_NUMBER: _builtins.int
-    LOADED_AT_FIELD_NUMBER: _builtins.int
-    LAST_USED_AT_FIELD_NUMBER: _builtins.int
+    LOAD_TIME_FIELD_NUMBER: _builtins.int
+    LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     LEASES_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
-    USE_FREQUENCY_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     BATCHING_FIELD_NUMBER: _builtins.int
@@ -265,18 +264,16 @@ class LoadedModel(_message.Message):
     """Requests that hold it in memory now."""
     pinned: _builtins.bool
     """Never evicted."""
-    use_frequency: _builtins.int
-    """Estimated uses in the cache's current window; absent before frequencies are kept."""
     @_builtins.property
     def condition(self) -> _deployment_pb2.DeploymentCondition:
         """Why it is not as it should be; absent if all is well."""
 
     @_builtins.property
-    def loaded_at(self) -> _timestamp_pb2.Timestamp:
+    def load_time(self) -> _timestamp_pb2.Timestamp:
         """When it was loaded."""
 
     @_builtins.property
-    def last_used_at(self) -> _timestamp_pb2.Timestamp:
+    def last_use_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last used; absent if never."""
 
     @_builtins.property
@@ -315,11 +312,10 @@ class LoadedModel(_message.Message):
         artifact_sha256: _builtins.str = ...,
         resident_bytes: _builtins.int = ...,
         load_ms: _builtins.float = ...,
-        loaded_at: _timestamp_pb2.Timestamp | None = ...,
-        last_used_at: _timestamp_pb2.Timestamp | None = ...,
+        load_time: _timestamp_pb2.Timestamp | None = ...,
+        last_use_time: _timestamp_pb2.Timestamp | None = ...,
         leases: _builtins.int = ...,
         pinned: _builtins.bool = ...,
-        use_frequency: _builtins.int | None = ...,
         inputs: _abc.Iterable[_tensor_pb2.TensorSpec] | None = ...,
         outputs: _abc.Iterable[_tensor_pb2.TensorSpec] | None = ...,
         batching: _deployment_pb2.BatchingPolicy | None = ...,
@@ -327,12 +323,10 @@ class LoadedModel(_message.Message):
         totals: Global___ServingTotals | None = ...,
         determinism: Global___DeterminismEvidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_use_frequency", b"_use_frequency", "batcher", b"batcher", "batching", b"batching", "condition", b"condition", "determinism", b"determinism", "last_used_at", b"last_used_at", "loaded_at", b"loaded_at", "totals", b"totals", "use_frequency", b"use_frequency"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batcher", b"batcher", "batching", b"batching", "condition", b"condition", "determinism", b"determinism", "last_use_time", b"last_use_time", "load_time", b"load_time", "totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_use_frequency", b"_use_frequency", "artifact_sha256", b"artifact_sha256", "batcher", b"batcher", "batching", b"batching", "condition", b"condition", "determinism", b"determinism", "inputs", b"inputs", "last_used_at", b"last_used_at", "leases", b"leases", "load_ms", b"load_ms", "loaded_at", b"loaded_at", "model_id", b"model_id", "model_name", b"model_name", "outputs", b"outputs", "pinned", b"pinned", "resident_bytes", b"resident_bytes", "runtime", b"runtime", "state", b"state", "totals", b"totals", "use_frequency", b"use_frequency", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_sha256", b"artifact_sha256", "batcher", b"batcher", "batching", b"batching", "condition", b"condition", "determinism", b"determinism", "inputs", b"inputs", "last_use_time", b"last_use_time", "leases", b"leases", "load_ms", b"load_ms", "load_time", b"load_time", "model_id", b"model_id", "model_name", b"model_name", "outputs", b"outputs", "pinned", b"pinned", "resident_bytes", b"resident_bytes", "runtime", b"runtime", "state", b"state", "totals", b"totals", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__use_frequency: _TypeAlias = _typing.Literal["use_frequency"]  # noqa: Y015
-    _WhichOneofArgType__use_frequency: _TypeAlias = _typing.Literal["_use_frequency", b"_use_frequency"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__use_frequency) -> _WhichOneofReturnType__use_frequency | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LoadedModel: _TypeAlias = LoadedModel  # noqa: Y015

@@ -28,29 +28,29 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from synapsenet_api.inference.v1 import tensor_pb2 as synapsenet_dot_inference_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(synapsenet/inference/v1/prediction.proto\x12\x17synapsenet.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a$synapsenet/inference/v1/tensor.proto\"U\n\rModelSelector\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07version\x18\x02 \x01(\x05H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x0b\n\tselection\"D\n\x0bModelAnswer\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\"\xa5\x01\n\x12PredictStreamStart\x12>\n\x08selector\x18\x01 \x01(\x0b\x32&.synapsenet.inference.v1.ModelSelectorB\x04\xe2\x41\x01\x02\x12\x14\n\x0coutput_names\x18\x02 \x03(\t\x12\x0f\n\x07ordered\x18\x03 \x01(\x08\x12\x16\n\x0ewanted_credits\x18\x04 \x01(\x05\x12\x10\n\x08priority\x18\x05 \x01(\x05\"\\\n\x14PredictStreamStarted\x12\x33\n\x05model\x18\x01 \x01(\x0b\x32$.synapsenet.inference.v1.ModelAnswer\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\"\x82\x01\n\x11PredictStreamItem\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06inputs\x18\x03 \x03(\x0b\x32\x1f.synapsenet.inference.v1.Tensor\"\xb1\x01\n\x13PredictStreamResult\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x12\n\ncompute_ms\x18\x04 \x01(\x01\x12\x12\n\nbatch_rows\x18\x05 \x01(\x05\x12\x30\n\x07outputs\x18\x06 \x03(\x0b\x32\x1f.synapsenet.inference.v1.Tensorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(synapsenet/inference/v1/prediction.proto\x12\x17synapsenet.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a$synapsenet/inference/v1/tensor.proto\"X\n\rModelSelector\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07version\x18\x02 \x01(\x05H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x0b\n\tselection\"D\n\x0bModelAnswer\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\"\xa5\x01\n\x12PredictStreamStart\x12>\n\x08selector\x18\x01 \x01(\x0b\x32&.synapsenet.inference.v1.ModelSelectorB\x04\xe2\x41\x01\x02\x12\x14\n\x0coutput_names\x18\x02 \x03(\t\x12\x0f\n\x07ordered\x18\x03 \x01(\x08\x12\x16\n\x0ewanted_credits\x18\x04 \x01(\x05\x12\x10\n\x08priority\x18\x05 \x01(\x05\"\\\n\x14PredictStreamStarted\x12\x33\n\x05model\x18\x01 \x01(\x0b\x32$.synapsenet.inference.v1.ModelAnswer\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\"\x82\x01\n\x11PredictStreamItem\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06inputs\x18\x03 \x03(\x0b\x32\x1f.synapsenet.inference.v1.Tensor\"\xb1\x01\n\x13PredictStreamResult\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x12\n\ncompute_ms\x18\x04 \x01(\x01\x12\x12\n\nbatch_rows\x18\x05 \x01(\x05\x12\x30\n\x07outputs\x18\x06 \x03(\x0b\x32\x1f.synapsenet.inference.v1.Tensorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.inference.v1.prediction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSELECTOR'].fields_by_name['model']._loaded_options = None
-  _globals['_MODELSELECTOR'].fields_by_name['model']._serialized_options = b'\342A\001\002'
+  _globals['_MODELSELECTOR'].fields_by_name['model_id']._loaded_options = None
+  _globals['_MODELSELECTOR'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
   _globals['_PREDICTSTREAMSTART'].fields_by_name['selector']._loaded_options = None
   _globals['_PREDICTSTREAMSTART'].fields_by_name['selector']._serialized_options = b'\342A\001\002'
   _globals['_PREDICTSTREAMITEM'].fields_by_name['id']._loaded_options = None
   _globals['_PREDICTSTREAMITEM'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_MODELSELECTOR']._serialized_start=197
-  _globals['_MODELSELECTOR']._serialized_end=282
-  _globals['_MODELANSWER']._serialized_start=284
-  _globals['_MODELANSWER']._serialized_end=352
-  _globals['_PREDICTSTREAMSTART']._serialized_start=355
-  _globals['_PREDICTSTREAMSTART']._serialized_end=520
-  _globals['_PREDICTSTREAMSTARTED']._serialized_start=522
-  _globals['_PREDICTSTREAMSTARTED']._serialized_end=614
-  _globals['_PREDICTSTREAMITEM']._serialized_start=617
-  _globals['_PREDICTSTREAMITEM']._serialized_end=747
-  _globals['_PREDICTSTREAMRESULT']._serialized_start=750
-  _globals['_PREDICTSTREAMRESULT']._serialized_end=927
+  _globals['_MODELSELECTOR']._serialized_end=285
+  _globals['_MODELANSWER']._serialized_start=287
+  _globals['_MODELANSWER']._serialized_end=355
+  _globals['_PREDICTSTREAMSTART']._serialized_start=358
+  _globals['_PREDICTSTREAMSTART']._serialized_end=523
+  _globals['_PREDICTSTREAMSTARTED']._serialized_start=525
+  _globals['_PREDICTSTREAMSTARTED']._serialized_end=617
+  _globals['_PREDICTSTREAMITEM']._serialized_start=620
+  _globals['_PREDICTSTREAMITEM']._serialized_end=750
+  _globals['_PREDICTSTREAMRESULT']._serialized_start=753
+  _globals['_PREDICTSTREAMRESULT']._serialized_end=930
 # @@protoc_insertion_point(module_scope)

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$synapsenet/inference/v1/tensor.proto\x12\x17synapsenet.inference.v1\"i\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\tdata_type\x18\x02 \x01(\x0e\x32!.synapsenet.inference.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"_\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\tdata_type\x18\x02 \x01(\x0e\x32!.synapsenet.inference.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03*\xd6\x02\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x01\x12\x12\n\x0e\x44\x41TA_TYPE_INT8\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT16\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x04\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x05\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x06\x12\x14\n\x10\x44\x41TA_TYPE_UINT16\x10\x07\x12\x14\n\x10\x44\x41TA_TYPE_UINT32\x10\x08\x12\x14\n\x10\x44\x41TA_TYPE_UINT64\x10\t\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\n\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x0b\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x0c\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\r\x12\x14\n\x10\x44\x41TA_TYPE_STRING\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$synapsenet/inference/v1/tensor.proto\x12\x17synapsenet.inference.v1\"o\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12:\n\x0c\x65lement_type\x18\x02 \x01(\x0e\x32$.synapsenet.inference.v1.ElementType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"e\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12:\n\x0c\x65lement_type\x18\x02 \x01(\x0e\x32$.synapsenet.inference.v1.ElementType\x12\r\n\x05shape\x18\x03 \x03(\x03*\x86\x03\n\x0b\x45lementType\x12\x1c\n\x18\x45LEMENT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45LEMENT_TYPE_BOOL\x10\x01\x12\x16\n\x12\x45LEMENT_TYPE_UINT8\x10\x02\x12\x17\n\x13\x45LEMENT_TYPE_UINT16\x10\x03\x12\x17\n\x13\x45LEMENT_TYPE_UINT32\x10\x04\x12\x17\n\x13\x45LEMENT_TYPE_UINT64\x10\x05\x12\x15\n\x11\x45LEMENT_TYPE_INT8\x10\x06\x12\x16\n\x12\x45LEMENT_TYPE_INT16\x10\x07\x12\x16\n\x12\x45LEMENT_TYPE_INT32\x10\x08\x12\x16\n\x12\x45LEMENT_TYPE_INT64\x10\t\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT16\x10\n\x12\x19\n\x15\x45LEMENT_TYPE_BFLOAT16\x10\x0b\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT32\x10\x0c\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT64\x10\r\x12\x17\n\x13\x45LEMENT_TYPE_STRING\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.inference.v1.tensor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=270
-  _globals['_DATATYPE']._serialized_end=612
+  _globals['_ELEMENTTYPE']._serialized_start=282
+  _globals['_ELEMENTTYPE']._serialized_end=672
   _globals['_TENSOR']._serialized_start=65
-  _globals['_TENSOR']._serialized_end=170
-  _globals['_TENSORSPEC']._serialized_start=172
-  _globals['_TENSORSPEC']._serialized_end=267
+  _globals['_TENSOR']._serialized_end=176
+  _globals['_TENSORSPEC']._serialized_start=178
+  _globals['_TENSORSPEC']._serialized_end=279
 # @@protoc_insertion_point(module_scope)

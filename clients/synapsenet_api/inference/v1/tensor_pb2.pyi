@@ -19,77 +19,77 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _DataType:
+class _ElementType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.ValueType], _builtins.type):
+class _ElementTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ElementType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    DATA_TYPE_UNSPECIFIED: _DataType.ValueType  # 0
+    ELEMENT_TYPE_UNSPECIFIED: _ElementType.ValueType  # 0
     """Not given; never valid in a request."""
-    DATA_TYPE_BOOL: _DataType.ValueType  # 1
+    ELEMENT_TYPE_BOOL: _ElementType.ValueType  # 1
     """One byte an element, 0 or 1."""
-    DATA_TYPE_INT8: _DataType.ValueType  # 2
-    """Signed integer of 1 byte."""
-    DATA_TYPE_INT16: _DataType.ValueType  # 3
-    """Signed integer of 2 bytes."""
-    DATA_TYPE_INT32: _DataType.ValueType  # 4
-    """Signed integer of 4 bytes."""
-    DATA_TYPE_INT64: _DataType.ValueType  # 5
-    """Signed integer of 8 bytes."""
-    DATA_TYPE_UINT8: _DataType.ValueType  # 6
+    ELEMENT_TYPE_UINT8: _ElementType.ValueType  # 2
     """Unsigned integer of 1 byte."""
-    DATA_TYPE_UINT16: _DataType.ValueType  # 7
+    ELEMENT_TYPE_UINT16: _ElementType.ValueType  # 3
     """Unsigned integer of 2 bytes."""
-    DATA_TYPE_UINT32: _DataType.ValueType  # 8
+    ELEMENT_TYPE_UINT32: _ElementType.ValueType  # 4
     """Unsigned integer of 4 bytes."""
-    DATA_TYPE_UINT64: _DataType.ValueType  # 9
+    ELEMENT_TYPE_UINT64: _ElementType.ValueType  # 5
     """Unsigned integer of 8 bytes."""
-    DATA_TYPE_FLOAT16: _DataType.ValueType  # 10
+    ELEMENT_TYPE_INT8: _ElementType.ValueType  # 6
+    """Signed integer of 1 byte."""
+    ELEMENT_TYPE_INT16: _ElementType.ValueType  # 7
+    """Signed integer of 2 bytes."""
+    ELEMENT_TYPE_INT32: _ElementType.ValueType  # 8
+    """Signed integer of 4 bytes."""
+    ELEMENT_TYPE_INT64: _ElementType.ValueType  # 9
+    """Signed integer of 8 bytes."""
+    ELEMENT_TYPE_FLOAT16: _ElementType.ValueType  # 10
     """IEEE 754 binary16."""
-    DATA_TYPE_FLOAT32: _DataType.ValueType  # 11
-    """IEEE 754 binary32."""
-    DATA_TYPE_FLOAT64: _DataType.ValueType  # 12
-    """IEEE 754 binary64."""
-    DATA_TYPE_BFLOAT16: _DataType.ValueType  # 13
+    ELEMENT_TYPE_BFLOAT16: _ElementType.ValueType  # 11
     """The upper half of a binary32."""
-    DATA_TYPE_STRING: _DataType.ValueType  # 14
+    ELEMENT_TYPE_FLOAT32: _ElementType.ValueType  # 12
+    """IEEE 754 binary32."""
+    ELEMENT_TYPE_FLOAT64: _ElementType.ValueType  # 13
+    """IEEE 754 binary64."""
+    ELEMENT_TYPE_STRING: _ElementType.ValueType  # 14
     """Byte strings, each as a 4-byte little-endian length followed by that many bytes."""
 
-class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
+class ElementType(_ElementType, metaclass=_ElementTypeEnumTypeWrapper):
     """The type of a tensor's elements."""
 
-DATA_TYPE_UNSPECIFIED: DataType.ValueType  # 0
+ELEMENT_TYPE_UNSPECIFIED: ElementType.ValueType  # 0
 """Not given; never valid in a request."""
-DATA_TYPE_BOOL: DataType.ValueType  # 1
+ELEMENT_TYPE_BOOL: ElementType.ValueType  # 1
 """One byte an element, 0 or 1."""
-DATA_TYPE_INT8: DataType.ValueType  # 2
-"""Signed integer of 1 byte."""
-DATA_TYPE_INT16: DataType.ValueType  # 3
-"""Signed integer of 2 bytes."""
-DATA_TYPE_INT32: DataType.ValueType  # 4
-"""Signed integer of 4 bytes."""
-DATA_TYPE_INT64: DataType.ValueType  # 5
-"""Signed integer of 8 bytes."""
-DATA_TYPE_UINT8: DataType.ValueType  # 6
+ELEMENT_TYPE_UINT8: ElementType.ValueType  # 2
 """Unsigned integer of 1 byte."""
-DATA_TYPE_UINT16: DataType.ValueType  # 7
+ELEMENT_TYPE_UINT16: ElementType.ValueType  # 3
 """Unsigned integer of 2 bytes."""
-DATA_TYPE_UINT32: DataType.ValueType  # 8
+ELEMENT_TYPE_UINT32: ElementType.ValueType  # 4
 """Unsigned integer of 4 bytes."""
-DATA_TYPE_UINT64: DataType.ValueType  # 9
+ELEMENT_TYPE_UINT64: ElementType.ValueType  # 5
 """Unsigned integer of 8 bytes."""
-DATA_TYPE_FLOAT16: DataType.ValueType  # 10
+ELEMENT_TYPE_INT8: ElementType.ValueType  # 6
+"""Signed integer of 1 byte."""
+ELEMENT_TYPE_INT16: ElementType.ValueType  # 7
+"""Signed integer of 2 bytes."""
+ELEMENT_TYPE_INT32: ElementType.ValueType  # 8
+"""Signed integer of 4 bytes."""
+ELEMENT_TYPE_INT64: ElementType.ValueType  # 9
+"""Signed integer of 8 bytes."""
+ELEMENT_TYPE_FLOAT16: ElementType.ValueType  # 10
 """IEEE 754 binary16."""
-DATA_TYPE_FLOAT32: DataType.ValueType  # 11
-"""IEEE 754 binary32."""
-DATA_TYPE_FLOAT64: DataType.ValueType  # 12
-"""IEEE 754 binary64."""
-DATA_TYPE_BFLOAT16: DataType.ValueType  # 13
+ELEMENT_TYPE_BFLOAT16: ElementType.ValueType  # 11
 """The upper half of a binary32."""
-DATA_TYPE_STRING: DataType.ValueType  # 14
+ELEMENT_TYPE_FLOAT32: ElementType.ValueType  # 12
+"""IEEE 754 binary32."""
+ELEMENT_TYPE_FLOAT64: ElementType.ValueType  # 13
+"""IEEE 754 binary64."""
+ELEMENT_TYPE_STRING: ElementType.ValueType  # 14
 """Byte strings, each as a 4-byte little-endian length followed by that many bytes."""
-Global___DataType: _TypeAlias = DataType  # noqa: Y015
+Global___ElementType: _TypeAlias = ElementType  # noqa: Y015
 
 @_typing.final
 class Tensor(_message.Message):
@@ -100,12 +100,12 @@ class Tensor(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    DATA_TYPE_FIELD_NUMBER: _builtins.int
+    ELEMENT_TYPE_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name that the model gives this input or output; 1 to 256 characters."""
-    data_type: Global___DataType.ValueType
+    element_type: Global___ElementType.ValueType
     """The type of the elements."""
     data: _builtins.bytes
     """The elements in row-major order, little-endian, without padding."""
@@ -117,13 +117,13 @@ class Tensor(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        data_type: Global___DataType.ValueType = ...,
+        element_type: Global___ElementType.ValueType = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
         data: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "data_type", b"data_type", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "element_type", b"element_type", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,11 +136,11 @@ class TensorSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    DATA_TYPE_FIELD_NUMBER: _builtins.int
+    ELEMENT_TYPE_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The tensor's name in the model."""
-    data_type: Global___DataType.ValueType
+    element_type: Global___ElementType.ValueType
     """The type of the elements."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -150,12 +150,12 @@ class TensorSpec(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        data_type: Global___DataType.ValueType = ...,
+        element_type: Global___ElementType.ValueType = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "name", b"name", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["element_type", b"element_type", "name", b"name", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

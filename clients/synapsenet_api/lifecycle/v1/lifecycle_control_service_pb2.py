@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from synapsenet_api.lifecycle.v1 import version_status_pb2 as synapsenet_dot_lifecycle_dot_v1_dot_version__status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7synapsenet/lifecycle/v1/lifecycle_control_service.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a,synapsenet/lifecycle/v1/version_status.proto\"\xa9\x01\n\x16ReportConditionRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08reporter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.ConditionH\x00\x88\x01\x01\x42\x0c\n\n_condition\"Q\n\x17ReportConditionResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatus2\x8f\x01\n\x17LifecycleControlService\x12t\n\x0fReportCondition\x12/.synapsenet.lifecycle.v1.ReportConditionRequest\x1a\x30.synapsenet.lifecycle.v1.ReportConditionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7synapsenet/lifecycle/v1/lifecycle_control_service.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a,synapsenet/lifecycle/v1/version_status.proto\"\x96\x01\n\x16ReportConditionRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08reporter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.Condition\"Q\n\x17ReportConditionResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatus2\x8f\x01\n\x17LifecycleControlService\x12t\n\x0fReportCondition\x12/.synapsenet.lifecycle.v1.ReportConditionRequest\x1a\x30.synapsenet.lifecycle.v1.ReportConditionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTCONDITIONREQUEST'].fields_by_name['reporter']._loaded_options = None
   _globals['_REPORTCONDITIONREQUEST'].fields_by_name['reporter']._serialized_options = b'\342A\001\002'
   _globals['_REPORTCONDITIONREQUEST']._serialized_start=164
-  _globals['_REPORTCONDITIONREQUEST']._serialized_end=333
-  _globals['_REPORTCONDITIONRESPONSE']._serialized_start=335
-  _globals['_REPORTCONDITIONRESPONSE']._serialized_end=416
-  _globals['_LIFECYCLECONTROLSERVICE']._serialized_start=419
-  _globals['_LIFECYCLECONTROLSERVICE']._serialized_end=562
+  _globals['_REPORTCONDITIONREQUEST']._serialized_end=314
+  _globals['_REPORTCONDITIONRESPONSE']._serialized_start=316
+  _globals['_REPORTCONDITIONRESPONSE']._serialized_end=397
+  _globals['_LIFECYCLECONTROLSERVICE']._serialized_start=400
+  _globals['_LIFECYCLECONTROLSERVICE']._serialized_end=543
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from synapsenet_api.lifecycle.v1 import operation_pb2 as synapsenet_dot_lifecycl
 from synapsenet_api.lifecycle.v1 import version_status_pb2 as synapsenet_dot_lifecycle_dot_v1_dot_version__status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-synapsenet/lifecycle/v1/lifecycle_event.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'synapsenet/lifecycle/v1/operation.proto\x1a,synapsenet/lifecycle/v1/version_status.proto\"\xff\x02\n\x0eLifecycleEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\x03\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\ntransition\x18\x06 \x01(\x0b\x32#.synapsenet.lifecycle.v1.TransitionH\x00\x12:\n\x0bstep_change\x18\x07 \x01(\x0b\x32#.synapsenet.lifecycle.v1.StepChangeH\x00\x12\x37\n\toperation\x18\x08 \x01(\x0b\x32\".synapsenet.lifecycle.v1.OperationH\x00\x12\x42\n\x10\x63ondition_change\x18\t \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatusH\x00\x42\x06\n\x04what\"h\n\nStepChange\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x33\n\x04step\x18\x03 \x01(\x0b\x32%.synapsenet.lifecycle.v1.StepProgressb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-synapsenet/lifecycle/v1/lifecycle_event.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'synapsenet/lifecycle/v1/operation.proto\x1a,synapsenet/lifecycle/v1/version_status.proto\"\xfe\x02\n\x0eLifecycleEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\x03\x12.\n\noccur_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\ntransition\x18\x06 \x01(\x0b\x32#.synapsenet.lifecycle.v1.TransitionH\x00\x12:\n\x0bstep_change\x18\x07 \x01(\x0b\x32#.synapsenet.lifecycle.v1.StepChangeH\x00\x12\x37\n\toperation\x18\x08 \x01(\x0b\x32\".synapsenet.lifecycle.v1.OperationH\x00\x12\x42\n\x10\x63ondition_change\x18\t \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatusH\x00\x42\x06\n\x04what\"h\n\nStepChange\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x33\n\x04step\x18\x03 \x01(\x0b\x32%.synapsenet.lifecycle.v1.StepProgressb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.lifecycle.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LIFECYCLEEVENT']._serialized_start=195
-  _globals['_LIFECYCLEEVENT']._serialized_end=578
-  _globals['_STEPCHANGE']._serialized_start=580
-  _globals['_STEPCHANGE']._serialized_end=684
+  _globals['_LIFECYCLEEVENT']._serialized_end=577
+  _globals['_STEPCHANGE']._serialized_start=579
+  _globals['_STEPCHANGE']._serialized_end=683
 # @@protoc_insertion_point(module_scope)

@@ -29,7 +29,7 @@ class LifecycleEvent(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
-    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
     TRANSITION_FIELD_NUMBER: _builtins.int
     STEP_CHANGE_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
@@ -41,9 +41,9 @@ class LifecycleEvent(_message.Message):
     sequence: _builtins.int
     """The model's own count, gapless from 1."""
     position: _builtins.int
-    """The place in the log, growing, with gaps; a watch resumes after it."""
+    """Position in the area's log, from 1, growing, with gaps; watching resumes after it."""
     @_builtins.property
-    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
     @_builtins.property
@@ -69,15 +69,15 @@ class LifecycleEvent(_message.Message):
         model_id: _builtins.str = ...,
         sequence: _builtins.int = ...,
         position: _builtins.int = ...,
-        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
         transition: _version_status_pb2.Transition | None = ...,
         step_change: Global___StepChange | None = ...,
         operation: _operation_pb2.Operation | None = ...,
         condition_change: _version_status_pb2.VersionStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["condition_change", b"condition_change", "occurred_at", b"occurred_at", "operation", b"operation", "step_change", b"step_change", "transition", b"transition", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition_change", b"condition_change", "occur_time", b"occur_time", "operation", b"operation", "step_change", b"step_change", "transition", b"transition", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition_change", b"condition_change", "id", b"id", "model_id", b"model_id", "occurred_at", b"occurred_at", "operation", b"operation", "position", b"position", "sequence", b"sequence", "step_change", b"step_change", "transition", b"transition", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition_change", b"condition_change", "id", b"id", "model_id", b"model_id", "occur_time", b"occur_time", "operation", b"operation", "position", b"position", "sequence", b"sequence", "step_change", b"step_change", "transition", b"transition", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["transition", "step_change", "operation", "condition_change"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015

@@ -9,10 +9,10 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from synapsenet_api.lifecycle.v1 import lifecycle_event_pb2 as _lifecycle_event_pb2
 from synapsenet_api.lifecycle.v1 import operation_pb2 as _operation_pb2
 from synapsenet_api.lifecycle.v1 import state_machine_pb2 as _state_machine_pb2
+from synapsenet_api.lifecycle.v1 import validation_report_pb2 as _validation_report_pb2
 from synapsenet_api.lifecycle.v1 import version_status_pb2 as _version_status_pb2
 import builtins as _builtins
 import sys
@@ -24,38 +24,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _Comparison:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ComparisonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Comparison.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    COMPARISON_UNSPECIFIED: _Comparison.ValueType  # 0
-    """Not said."""
-    COMPARISON_LESS: _Comparison.ValueType  # 1
-    """The metric is less than the value."""
-    COMPARISON_AT_MOST: _Comparison.ValueType  # 2
-    """The metric is at most the value."""
-    COMPARISON_AT_LEAST: _Comparison.ValueType  # 3
-    """The metric is at least the value."""
-    COMPARISON_MORE: _Comparison.ValueType  # 4
-    """The metric is more than the value."""
-
-class Comparison(_Comparison, metaclass=_ComparisonEnumTypeWrapper):
-    """How a threshold compares."""
-
-COMPARISON_UNSPECIFIED: Comparison.ValueType  # 0
-"""Not said."""
-COMPARISON_LESS: Comparison.ValueType  # 1
-"""The metric is less than the value."""
-COMPARISON_AT_MOST: Comparison.ValueType  # 2
-"""The metric is at most the value."""
-COMPARISON_AT_LEAST: Comparison.ValueType  # 3
-"""The metric is at least the value."""
-COMPARISON_MORE: Comparison.ValueType  # 4
-"""The metric is more than the value."""
-Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
 
 @_typing.final
 class Intent(_message.Message):
@@ -81,18 +49,13 @@ class Intent(_message.Message):
         wait: _duration_pb2.Duration | None = ...,
         expected_sequence: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence", "_wait", b"_wait", "expected_sequence", b"expected_sequence", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence", "expected_sequence", b"expected_sequence", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence", "_wait", b"_wait", "expected_sequence", b"expected_sequence", "reason", b"reason", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence", "expected_sequence", b"expected_sequence", "reason", b"reason", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_sequence: _TypeAlias = _typing.Literal["expected_sequence"]  # noqa: Y015
     _WhichOneofArgType__expected_sequence: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence"]  # noqa: Y015
-    _WhichOneofReturnType__wait: _TypeAlias = _typing.Literal["wait"]  # noqa: Y015
-    _WhichOneofArgType__wait: _TypeAlias = _typing.Literal["_wait", b"_wait"]  # noqa: Y015
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_sequence) -> _WhichOneofReturnType__expected_sequence | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__wait) -> _WhichOneofReturnType__wait | None: ...
 
 Global___Intent: _TypeAlias = Intent  # noqa: Y015
 
@@ -115,7 +78,7 @@ class TransitionVersionRequest(_message.Message):
     event: _builtins.str
     """An event of the state machine, e.g. `train`."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def condition(self) -> _version_status_pb2.Condition:
         """What is wrong with the version from now on, for events that report a failure; absent: nothing."""
@@ -134,13 +97,11 @@ class TransitionVersionRequest(_message.Message):
         intent: Global___Intent | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition", "intent", b"intent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "intent", b"intent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition", "event", b"event", "intent", b"intent", "model_id", b"model_id", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "event", b"event", "intent", b"intent", "model_id", b"model_id", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__condition: _TypeAlias = _typing.Literal["condition"]  # noqa: Y015
-    _WhichOneofArgType__condition: _TypeAlias = _typing.Literal["_condition", b"_condition"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__condition) -> _WhichOneofReturnType__condition | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransitionVersionRequest: _TypeAlias = TransitionVersionRequest  # noqa: Y015
 
@@ -169,36 +130,6 @@ class TransitionVersionResponse(_message.Message):
 Global___TransitionVersionResponse: _TypeAlias = TransitionVersionResponse  # noqa: Y015
 
 @_typing.final
-class Threshold(_message.Message):
-    """What a metric must reach, e.g. accuracy at least 0.95."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    METRIC_FIELD_NUMBER: _builtins.int
-    COMPARISON_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
-    metric: _builtins.str
-    """The metric, e.g. `accuracy`."""
-    comparison: Global___Comparison.ValueType
-    """How to compare."""
-    value: _builtins.float
-    """With what; finite."""
-    def __init__(
-        self,
-        *,
-        metric: _builtins.str = ...,
-        comparison: Global___Comparison.ValueType = ...,
-        value: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "metric", b"metric", "value", b"value"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
-
-@_typing.final
 class ValidateVersionRequest(_message.Message):
     """How to validate which version."""
 
@@ -220,9 +151,9 @@ class ValidateVersionRequest(_message.Message):
     label: _builtins.str
     """The feature reference that holds the truth, `group:feature`; needed with `evaluation_set_id`."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
-    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Threshold]:
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[_validation_report_pb2.Threshold]:
         """What must hold; needs `evaluation_set_id`."""
 
     @_builtins.property
@@ -236,7 +167,7 @@ class ValidateVersionRequest(_message.Message):
         version: _builtins.int = ...,
         evaluation_set_id: _builtins.str = ...,
         label: _builtins.str = ...,
-        thresholds: _abc.Iterable[Global___Threshold] | None = ...,
+        thresholds: _abc.Iterable[_validation_report_pb2.Threshold] | None = ...,
         intent: Global___Intent | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
@@ -273,30 +204,80 @@ class ValidateVersionResponse(_message.Message):
 Global___ValidateVersionResponse: _TypeAlias = ValidateVersionResponse  # noqa: Y015
 
 @_typing.final
-class TrafficWeight(_message.Message):
+class TrafficShare(_message.Message):
     """The share of a model's traffic that one version takes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
-    PERCENT_FIELD_NUMBER: _builtins.int
+    FRACTION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version's number, from 1."""
-    percent: _builtins.float
-    """Percent, 0 to 100; all weights of a model add up to 100."""
+    fraction: _builtins.float
+    """0 to 1; the shares of a model add up to 1."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
-        percent: _builtins.float = ...,
+        fraction: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["percent", b"percent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___TrafficWeight: _TypeAlias = TrafficWeight  # noqa: Y015
+Global___TrafficShare: _TypeAlias = TrafficShare  # noqa: Y015
+
+@_typing.final
+class GetValidationReportRequest(_message.Message):
+    """Which version's report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The model's id or its name."""
+    version: _builtins.int
+    """The version's number, from 1."""
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetValidationReportRequest: _TypeAlias = GetValidationReportRequest  # noqa: Y015
+
+@_typing.final
+class GetValidationReportResponse(_message.Message):
+    """What the validation found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> _validation_report_pb2.ValidationReport:
+        """The report."""
+
+    def __init__(
+        self,
+        *,
+        report: _validation_report_pb2.ValidationReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetValidationReportResponse: _TypeAlias = GetValidationReportResponse  # noqa: Y015
 
 @_typing.final
 class DeployVersionRequest(_message.Message):
@@ -317,9 +298,9 @@ class DeployVersionRequest(_message.Message):
     replicas: _builtins.int
     """On how many replicas to load it; 0: the platform's default."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
-    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficWeight]:
+    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
         """Traffic afterwards, this version's share included; empty: all of it goes to this version at once."""
 
     @_builtins.property
@@ -332,7 +313,7 @@ class DeployVersionRequest(_message.Message):
         model_id: _builtins.str = ...,
         version: _builtins.int = ...,
         replicas: _builtins.int = ...,
-        traffic: _abc.Iterable[Global___TrafficWeight] | None = ...,
+        traffic: _abc.Iterable[Global___TrafficShare] | None = ...,
         intent: Global___Intent | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
@@ -383,7 +364,7 @@ class UndeployVersionRequest(_message.Message):
     version: _builtins.int
     """The version's number, from 1."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def intent(self) -> Global___Intent:
         """Why, and how patiently."""
@@ -443,7 +424,7 @@ class RollBackModelRequest(_message.Message):
     version: _builtins.int
     """The number of the version to serve again; absent: the one that served before the present one."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def intent(self) -> Global___Intent:
         """Why, and how patiently."""
@@ -506,9 +487,9 @@ class PromoteVersionRequest(_message.Message):
     version: _builtins.int
     """The version's number, from 1."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
-    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficWeight]:
+    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
         """Traffic afterwards; empty: all of it goes to this version."""
 
     @_builtins.property
@@ -520,7 +501,7 @@ class PromoteVersionRequest(_message.Message):
         *,
         model_id: _builtins.str = ...,
         version: _builtins.int = ...,
-        traffic: _abc.Iterable[Global___TrafficWeight] | None = ...,
+        traffic: _abc.Iterable[Global___TrafficShare] | None = ...,
         intent: Global___Intent | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
@@ -571,7 +552,7 @@ class ArchiveVersionRequest(_message.Message):
     version: _builtins.int
     """The version's number, from 1."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def intent(self) -> Global___Intent:
         """Why, and how patiently."""
@@ -674,7 +655,7 @@ class ListTransitionsRequest(_message.Message):
 
     MODEL_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    SINCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
@@ -685,34 +666,29 @@ class ListTransitionsRequest(_message.Message):
     actor: _builtins.str
     """Only by this actor; empty: by anyone."""
     page_size: _builtins.int
-    """At most so many, 1 to 1,000; 0: 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the first page."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
-    def since(self) -> _timestamp_pb2.Timestamp:
-        """Only since then; absent: from the beginning."""
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only from then on; absent: from the beginning."""
 
     def __init__(
         self,
         *,
         model_id: _builtins.str = ...,
         version: _builtins.int | None = ...,
-        since: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
         actor: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_since", b"_since", "_version", b"_version", "since", b"since", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_since", b"_since", "_version", b"_version", "actor", b"actor", "model_id", b"model_id", "page_size", b"page_size", "page_token", b"page_token", "since", b"since", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "actor", b"actor", "model_id", b"model_id", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__since: _TypeAlias = _typing.Literal["since"]  # noqa: Y015
-    _WhichOneofArgType__since: _TypeAlias = _typing.Literal["_since", b"_since"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__since) -> _WhichOneofReturnType__since | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___ListTransitionsRequest: _TypeAlias = ListTransitionsRequest  # noqa: Y015
@@ -807,9 +783,9 @@ class ListOperationsRequest(_message.Message):
     saga: _builtins.str
     """Only of this saga; empty: of all."""
     page_size: _builtins.int
-    """At most so many, 1 to 1,000; 0: 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the first page."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_operation_pb2.OperationState.ValueType]:
         """Only in one of these states; empty: in any."""
@@ -866,20 +842,16 @@ class WatchOperationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
-    AFTER_REVISION_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The operation's id."""
-    after_revision: _builtins.int
-    """Only changes after this revision; 0: the present state first."""
     def __init__(
         self,
         *,
         operation_id: _builtins.str = ...,
-        after_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "operation_id", b"operation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -929,13 +901,11 @@ class WaitOperationRequest(_message.Message):
         operation_id: _builtins.str = ...,
         timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_timeout", b"_timeout", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_timeout", b"_timeout", "operation_id", b"operation_id", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__timeout: _TypeAlias = _typing.Literal["timeout"]  # noqa: Y015
-    _WhichOneofArgType__timeout: _TypeAlias = _typing.Literal["_timeout", b"_timeout"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout) -> _WhichOneofReturnType__timeout | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WaitOperationRequest: _TypeAlias = WaitOperationRequest  # noqa: Y015
 
@@ -971,19 +941,23 @@ class CancelOperationRequest(_message.Message):
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The operation's id."""
     reason: _builtins.str
     """Why, for the record; up to 1,024 characters."""
+    request_id: _builtins.str
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     def __init__(
         self,
         *,
         operation_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1020,16 +994,20 @@ class RetryCompensationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The operation's id."""
+    request_id: _builtins.str
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     def __init__(
         self,
         *,
         operation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1076,7 +1054,7 @@ class ResolveOperationRequest(_message.Message):
     state: _builtins.str
     """The state of the machine that the version is in now; empty: the one before the operation."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     def __init__(
         self,
         *,
@@ -1174,7 +1152,7 @@ class WatchEventsRequest(_message.Message):
     model_id: _builtins.str
     """Only of this model, id or name; empty: of all."""
     after_position: _builtins.int
-    """Only events after this place in the log; 0: from the oldest kept."""
+    """Only events after this position; 0: from the oldest kept."""
     after_sequence: _builtins.int
     """Only events of the model after this number of its own count; needs `model_id`; absent: `after_position` decides."""
     def __init__(

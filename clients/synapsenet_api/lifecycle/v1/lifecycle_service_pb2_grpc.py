@@ -46,6 +46,11 @@ class LifecycleServiceStub:
                 request_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.ValidateVersionRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.ValidateVersionResponse.FromString,
                 _registered_method=True)
+        self.GetValidationReport = channel.unary_unary(
+                '/synapsenet.lifecycle.v1.LifecycleService/GetValidationReport',
+                request_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.GetValidationReportRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.GetValidationReportResponse.FromString,
+                _registered_method=True)
         self.DeployVersion = channel.unary_unary(
                 '/synapsenet.lifecycle.v1.LifecycleService/DeployVersion',
                 request_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.DeployVersionRequest.SerializeToString,
@@ -142,6 +147,13 @@ class LifecycleServiceServicer:
 
     def ValidateVersion(self, request, context):
         """Check a version's artifact, evaluate it and apply thresholds; only then it is registered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetValidationReport(self, request, context):
+        """What the newest validation of a version found. NOT_FOUND if it was never validated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -272,6 +284,11 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.ValidateVersion,
                     request_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.ValidateVersionRequest.FromString,
                     response_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.ValidateVersionResponse.SerializeToString,
+            ),
+            'GetValidationReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetValidationReport,
+                    request_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.GetValidationReportRequest.FromString,
+                    response_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.GetValidationReportResponse.SerializeToString,
             ),
             'DeployVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.DeployVersion,
@@ -410,6 +427,33 @@ class LifecycleService:
             '/synapsenet.lifecycle.v1.LifecycleService/ValidateVersion',
             synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.ValidateVersionRequest.SerializeToString,
             synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.ValidateVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetValidationReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.lifecycle.v1.LifecycleService/GetValidationReport',
+            synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.GetValidationReportRequest.SerializeToString,
+            synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__service__pb2.GetValidationReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

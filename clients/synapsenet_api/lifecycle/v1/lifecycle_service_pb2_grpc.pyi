@@ -39,6 +39,8 @@ class LifecycleServiceStub:
     """Let an event happen to a version, where one commit carries it out; an event with a saga has its own RPC below."""
     ValidateVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ValidateVersionRequest, _lifecycle_service_pb2.ValidateVersionResponse]
     """Check a version's artifact, evaluate it and apply thresholds; only then it is registered."""
+    GetValidationReport: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetValidationReportRequest, _lifecycle_service_pb2.GetValidationReportResponse]
+    """What the newest validation of a version found. NOT_FOUND if it was never validated."""
     DeployVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.DeployVersionRequest, _lifecycle_service_pb2.DeployVersionResponse]
     """Bring a version to serving and retire the one before it, or leave everything as it was."""
     UndeployVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.UndeployVersionRequest, _lifecycle_service_pb2.UndeployVersionResponse]
@@ -85,6 +87,8 @@ class LifecycleServiceAsyncStub(LifecycleServiceStub):
     """Let an event happen to a version, where one commit carries it out; an event with a saga has its own RPC below."""
     ValidateVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ValidateVersionRequest, _lifecycle_service_pb2.ValidateVersionResponse]  # type: ignore[assignment]
     """Check a version's artifact, evaluate it and apply thresholds; only then it is registered."""
+    GetValidationReport: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetValidationReportRequest, _lifecycle_service_pb2.GetValidationReportResponse]  # type: ignore[assignment]
+    """What the newest validation of a version found. NOT_FOUND if it was never validated."""
     DeployVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.DeployVersionRequest, _lifecycle_service_pb2.DeployVersionResponse]  # type: ignore[assignment]
     """Bring a version to serving and retire the one before it, or leave everything as it was."""
     UndeployVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.UndeployVersionRequest, _lifecycle_service_pb2.UndeployVersionResponse]  # type: ignore[assignment]
@@ -140,6 +144,14 @@ class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lifecycle_service_pb2.ValidateVersionResponse, _abc.Awaitable[_lifecycle_service_pb2.ValidateVersionResponse]]:
         """Check a version's artifact, evaluate it and apply thresholds; only then it is registered."""
+
+    @_abc_1.abstractmethod
+    def GetValidationReport(
+        self,
+        request: _lifecycle_service_pb2.GetValidationReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.GetValidationReportResponse, _abc.Awaitable[_lifecycle_service_pb2.GetValidationReportResponse]]:
+        """What the newest validation of a version found. NOT_FOUND if it was never validated."""
 
     @_abc_1.abstractmethod
     def DeployVersion(

@@ -22,23 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'synapsenet/lifecycle/v1/operation.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc7\x02\n\x0cStepProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".synapsenet.lifecycle.v1.StepState\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x1d\n\x15\x63ompensation_attempts\x18\x04 \x01(\x05\x12&\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x88\x01\x01\x12\x33\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x12\x31\n\x08\x65nded_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x02\x88\x01\x01\x12\x0f\n\x07message\x18\x08 \x01(\tB\x08\n\x06_errorB\r\n\x0b_started_atB\x0b\n\t_ended_at\"\xa0\x04\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04saga\x18\x02 \x01(\t\x12\x14\n\x0csaga_version\x18\x03 \x01(\x05\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x05\x12\x36\n\x05state\x18\x06 \x01(\x0e\x32\'.synapsenet.lifecycle.v1.OperationState\x12\x34\n\x05steps\x18\x07 \x03(\x0b\x32%.synapsenet.lifecycle.v1.StepProgress\x12&\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x88\x01\x01\x12\x12\n\ncancelling\x18\t \x01(\x08\x12\x13\n\x0bwaiting_for\x18\n \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x10\n\x08revision\x18\x0e \x01(\x03\x12.\n\ncreated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08\x65nded_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x12\x12\n\nresolution\x18\x12 \x01(\tB\x08\n\x06_errorB\x0b\n\t_ended_at*\xac\x02\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_WAITING\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12 \n\x1cOPERATION_STATE_COMPENSATING\x10\x03\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x04\x12\x1f\n\x1bOPERATION_STATE_COMPENSATED\x10\x05\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x06\x12#\n\x1fOPERATION_STATE_NEEDS_ATTENTION\x10\x07\x12\x1c\n\x18OPERATION_STATE_RESOLVED\x10\x08*\xd4\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12STEP_STATE_PENDING\x10\x01\x12\x16\n\x12STEP_STATE_RUNNING\x10\x02\x12\x13\n\x0fSTEP_STATE_DONE\x10\x03\x12\x15\n\x11STEP_STATE_FAILED\x10\x04\x12\x1b\n\x17STEP_STATE_COMPENSATING\x10\x05\x12\x1a\n\x16STEP_STATE_COMPENSATED\x10\x06\x12\x16\n\x12STEP_STATE_SKIPPED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'synapsenet/lifecycle/v1/operation.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x92\x02\n\x0cStepProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".synapsenet.lifecycle.v1.StepState\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x1d\n\x15\x63ompensation_attempts\x18\x04 \x01(\x05\x12!\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.Status\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x08 \x01(\t\"\x93\x04\n\tOperation\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04saga\x18\x02 \x01(\t\x12\x14\n\x0csaga_version\x18\x03 \x01(\x05\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x05\x12\x36\n\x05state\x18\x06 \x01(\x0e\x32\'.synapsenet.lifecycle.v1.OperationState\x12\x34\n\x05steps\x18\x07 \x03(\x0b\x32%.synapsenet.lifecycle.v1.StepProgress\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\ncancelling\x18\t \x01(\x08\x12\x13\n\x0bwaiting_for\x18\n \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x10\n\x08revision\x18\x0e \x01(\x03\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nresolution\x18\x12 \x01(\t*\xac\x02\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_WAITING\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12 \n\x1cOPERATION_STATE_COMPENSATING\x10\x03\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x04\x12\x1f\n\x1bOPERATION_STATE_COMPENSATED\x10\x05\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x06\x12#\n\x1fOPERATION_STATE_NEEDS_ATTENTION\x10\x07\x12\x1c\n\x18OPERATION_STATE_RESOLVED\x10\x08*\xd4\x01\n\tStepState\x12\x1a\n\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12STEP_STATE_PENDING\x10\x01\x12\x16\n\x12STEP_STATE_RUNNING\x10\x02\x12\x13\n\x0fSTEP_STATE_DONE\x10\x03\x12\x15\n\x11STEP_STATE_FAILED\x10\x04\x12\x1b\n\x17STEP_STATE_COMPENSATING\x10\x05\x12\x1a\n\x16STEP_STATE_COMPENSATED\x10\x06\x12\x16\n\x12STEP_STATE_SKIPPED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.lifecycle.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONSTATE']._serialized_start=1004
-  _globals['_OPERATIONSTATE']._serialized_end=1304
-  _globals['_STEPSTATE']._serialized_start=1307
-  _globals['_STEPSTATE']._serialized_end=1519
-  _globals['_STEPPROGRESS']._serialized_start=127
-  _globals['_STEPPROGRESS']._serialized_end=454
-  _globals['_OPERATION']._serialized_start=457
-  _globals['_OPERATION']._serialized_end=1001
+  _globals['_OPERATION'].fields_by_name['id']._loaded_options = None
+  _globals['_OPERATION'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_OPERATION'].fields_by_name['create_time']._loaded_options = None
+  _globals['_OPERATION'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_OPERATION'].fields_by_name['update_time']._loaded_options = None
+  _globals['_OPERATION'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_OPERATIONSTATE']._serialized_start=971
+  _globals['_OPERATIONSTATE']._serialized_end=1271
+  _globals['_STEPSTATE']._serialized_start=1274
+  _globals['_STEPSTATE']._serialized_end=1486
+  _globals['_STEPPROGRESS']._serialized_start=160
+  _globals['_STEPPROGRESS']._serialized_end=434
+  _globals['_OPERATION']._serialized_start=437
+  _globals['_OPERATION']._serialized_end=968
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+synapsenet/lifecycle/v1/state_machine.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc3\x01\n\x0cStateMachine\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x15\n\rinitial_state\x18\x02 \x01(\t\x12.\n\x06states\x18\x03 \x03(\x0b\x32\x1e.synapsenet.lifecycle.v1.State\x12,\n\x05rules\x18\x04 \x03(\x0b\x32\x1d.synapsenet.lifecycle.v1.Rule\x12,\n\x05sagas\x18\x05 \x03(\x0b\x32\x1d.synapsenet.lifecycle.v1.Saga\"\xa0\x01\n\x05State\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\x13\n\x0bin_progress\x18\x04 \x01(\x08\x12/\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x88\x01\x01\x12\x13\n\x0blegacy_name\x18\x06 \x01(\tB\n\n\x08_timeout\"\xa5\x01\n\x04Rule\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x0e\n\x06guards\x18\x04 \x03(\t\x12\x0c\n\x04saga\x18\x05 \x01(\t\x12/\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\tB\n\n\x08_timeout\"W\n\x04Saga\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x30\n\x05steps\x18\x03 \x03(\x0b\x32!.synapsenet.lifecycle.v1.SagaStep\"\x91\x01\n\x08SagaStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x14\n\x0c\x63ompensation\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+synapsenet/lifecycle/v1/state_machine.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc3\x01\n\x0cStateMachine\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x15\n\rinitial_state\x18\x02 \x01(\t\x12.\n\x06states\x18\x03 \x03(\x0b\x32\x1e.synapsenet.lifecycle.v1.State\x12,\n\x05rules\x18\x04 \x03(\x0b\x32\x1d.synapsenet.lifecycle.v1.Rule\x12,\n\x05sagas\x18\x05 \x03(\x0b\x32\x1d.synapsenet.lifecycle.v1.Saga\"\x8f\x01\n\x05State\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\x13\n\x0bin_progress\x18\x04 \x01(\x08\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0blegacy_name\x18\x06 \x01(\t\"\x94\x01\n\x04Rule\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x0e\n\x06guards\x18\x04 \x03(\t\x12\x0c\n\x04saga\x18\x05 \x01(\t\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"W\n\x04Saga\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x30\n\x05steps\x18\x03 \x03(\x0b\x32!.synapsenet.lifecycle.v1.SagaStep\"\x91\x01\n\x08SagaStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x14\n\x0c\x63ompensation\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATEMACHINE']._serialized_start=105
   _globals['_STATEMACHINE']._serialized_end=300
   _globals['_STATE']._serialized_start=303
-  _globals['_STATE']._serialized_end=463
-  _globals['_RULE']._serialized_start=466
-  _globals['_RULE']._serialized_end=631
-  _globals['_SAGA']._serialized_start=633
-  _globals['_SAGA']._serialized_end=720
-  _globals['_SAGASTEP']._serialized_start=723
-  _globals['_SAGASTEP']._serialized_end=868
+  _globals['_STATE']._serialized_end=446
+  _globals['_RULE']._serialized_start=449
+  _globals['_RULE']._serialized_end=597
+  _globals['_SAGA']._serialized_start=599
+  _globals['_SAGA']._serialized_end=686
+  _globals['_SAGASTEP']._serialized_start=689
+  _globals['_SAGASTEP']._serialized_end=834
 # @@protoc_insertion_point(module_scope)

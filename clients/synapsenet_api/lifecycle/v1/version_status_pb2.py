@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,synapsenet/lifecycle/v1/version_status.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\tCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x14\n\x0coperation_id\x18\x03 \x01(\t\x12\x17\n\x0fneeds_attention\x18\x04 \x01(\x08\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x02\n\rVersionStatus\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\r\n\x05state\x18\x03 \x01(\t\x12:\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.ConditionH\x00\x88\x01\x01\x12\x14\n\x0coperation_id\x18\x05 \x01(\t\x12\x17\n\x0ftraffic_percent\x18\x06 \x01(\x01\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12\x16\n\x0e\x61llowed_events\x18\x08 \x03(\t\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_condition\"\x82\x02\n\nTransition\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x12\n\nfrom_state\x18\x04 \x01(\t\x12\r\n\x05\x65vent\x18\x05 \x01(\t\x12\x10\n\x08to_state\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x14\n\x0coperation_id\x18\x0b \x01(\t\x12/\n\x0boccurred_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,synapsenet/lifecycle/v1/version_status.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\tCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x14\n\x0coperation_id\x18\x03 \x01(\t\x12\x17\n\x0fneeds_attention\x18\x04 \x01(\x08\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x83\x02\n\rVersionStatus\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\r\n\x05state\x18\x03 \x01(\t\x12\x35\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.Condition\x12\x14\n\x0coperation_id\x18\x05 \x01(\t\x12\x18\n\x10traffic_fraction\x18\x06 \x01(\x01\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12\x16\n\x0e\x61llowed_events\x18\x08 \x03(\t\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\nTransition\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x12\n\nfrom_state\x18\x04 \x01(\t\x12\r\n\x05\x65vent\x18\x05 \x01(\t\x12\x10\n\x08to_state\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x14\n\x0coperation_id\x18\x0b \x01(\t\x12.\n\noccur_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.lifecycle.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONDITION']._serialized_start=107
-  _globals['_CONDITION']._serialized_end=241
-  _globals['_VERSIONSTATUS']._serialized_start=244
-  _globals['_VERSIONSTATUS']._serialized_end=520
-  _globals['_TRANSITION']._serialized_start=523
-  _globals['_TRANSITION']._serialized_end=781
+  _globals['_CONDITION']._serialized_end=246
+  _globals['_VERSIONSTATUS']._serialized_start=249
+  _globals['_VERSIONSTATUS']._serialized_end=508
+  _globals['_TRANSITION']._serialized_start=511
+  _globals['_TRANSITION']._serialized_end=768
 # @@protoc_insertion_point(module_scope)

@@ -29,7 +29,7 @@ class Condition(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     NEEDS_ATTENTION_FIELD_NUMBER: _builtins.int
-    SINCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Stable UPPER_SNAKE_CASE name."""
     message: _builtins.str
@@ -39,7 +39,7 @@ class Condition(_message.Message):
     needs_attention: _builtins.bool
     """The platform has done what it can: a person must look."""
     @_builtins.property
-    def since(self) -> _timestamp_pb2.Timestamp:
+    def start_time(self) -> _timestamp_pb2.Timestamp:
         """Since when."""
 
     def __init__(
@@ -49,11 +49,11 @@ class Condition(_message.Message):
         message: _builtins.str = ...,
         operation_id: _builtins.str = ...,
         needs_attention: _builtins.bool = ...,
-        since: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "needs_attention", b"needs_attention", "operation_id", b"operation_id", "reason", b"reason", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "needs_attention", b"needs_attention", "operation_id", b"operation_id", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -70,10 +70,10 @@ class VersionStatus(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
-    TRAFFIC_PERCENT_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FRACTION_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     ALLOWED_EVENTS_FIELD_NUMBER: _builtins.int
-    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model."""
     version: _builtins.int
@@ -82,8 +82,8 @@ class VersionStatus(_message.Message):
     """A state of the machine."""
     operation_id: _builtins.str
     """The operation that is at work on it; empty: none."""
-    traffic_percent: _builtins.float
-    """The share of the model's traffic that is routed to it, percent, 0 to 100."""
+    traffic_fraction: _builtins.float
+    """The fraction of the model's traffic that is routed to it, 0 to 1."""
     sequence: _builtins.int
     """The number of the model's newest event that this status includes."""
     @_builtins.property
@@ -95,7 +95,7 @@ class VersionStatus(_message.Message):
         """The events that may happen now."""
 
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp:
+    def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the state or the condition last changed."""
 
     def __init__(
@@ -106,18 +106,16 @@ class VersionStatus(_message.Message):
         state: _builtins.str = ...,
         condition: Global___Condition | None = ...,
         operation_id: _builtins.str = ...,
-        traffic_percent: _builtins.float = ...,
+        traffic_fraction: _builtins.float = ...,
         sequence: _builtins.int = ...,
         allowed_events: _abc.Iterable[_builtins.str] | None = ...,
-        updated_at: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "allowed_events", b"allowed_events", "condition", b"condition", "model_id", b"model_id", "operation_id", b"operation_id", "sequence", b"sequence", "state", b"state", "traffic_percent", b"traffic_percent", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_events", b"allowed_events", "condition", b"condition", "model_id", b"model_id", "operation_id", b"operation_id", "sequence", b"sequence", "state", b"state", "traffic_fraction", b"traffic_fraction", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__condition: _TypeAlias = _typing.Literal["condition"]  # noqa: Y015
-    _WhichOneofArgType__condition: _TypeAlias = _typing.Literal["_condition", b"_condition"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__condition) -> _WhichOneofReturnType__condition | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VersionStatus: _TypeAlias = VersionStatus  # noqa: Y015
 
@@ -138,7 +136,7 @@ class Transition(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
-    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The number of the model's event that recorded it."""
     model_id: _builtins.str
@@ -162,7 +160,7 @@ class Transition(_message.Message):
     operation_id: _builtins.str
     """The operation that it was part of; empty: none."""
     @_builtins.property
-    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
     def __init__(
@@ -179,11 +177,11 @@ class Transition(_message.Message):
         request_id: _builtins.str = ...,
         trace_id: _builtins.str = ...,
         operation_id: _builtins.str = ...,
-        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "from_state", b"from_state", "model_id", b"model_id", "occurred_at", b"occurred_at", "operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id", "sequence", b"sequence", "to_state", b"to_state", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event", b"event", "from_state", b"from_state", "model_id", b"model_id", "occur_time", b"occur_time", "operation_id", b"operation_id", "reason", b"reason", "request_id", b"request_id", "sequence", b"sequence", "to_state", b"to_state", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n synapsenet/models/v1/model.proto\x12\x14synapsenet.models.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x37\n\x06labels\x18\x04 \x03(\x0b\x32\'.synapsenet.models.v1.Model.LabelsEntry\x12-\n\x04task\x18\x05 \x01(\x0e\x32\x1f.synapsenet.models.v1.ModelTask\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xe0\x01\n\tModelTask\x12\x1a\n\x16MODEL_TASK_UNSPECIFIED\x10\x00\x12\x1d\n\x19MODEL_TASK_CLASSIFICATION\x10\x01\x12\x19\n\x15MODEL_TASK_REGRESSION\x10\x02\x12\x16\n\x12MODEL_TASK_RANKING\x10\x03\x12\x1a\n\x16MODEL_TASK_FORECASTING\x10\x04\x12\x18\n\x14MODEL_TASK_EMBEDDING\x10\x05\x12\x19\n\x15MODEL_TASK_GENERATION\x10\x06\x12\x14\n\x10MODEL_TASK_OTHER\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n synapsenet/models/v1/model.proto\x12\x14synapsenet.models.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x02\n\x05Model\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x37\n\x06labels\x18\x04 \x03(\x0b\x32\'.synapsenet.models.v1.Model.LabelsEntry\x12-\n\x04task\x18\x05 \x01(\x0e\x32\x1f.synapsenet.models.v1.ModelTask\x12\x12\n\x04\x65tag\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xe0\x01\n\tModelTask\x12\x1a\n\x16MODEL_TASK_UNSPECIFIED\x10\x00\x12\x1d\n\x19MODEL_TASK_CLASSIFICATION\x10\x01\x12\x19\n\x15MODEL_TASK_REGRESSION\x10\x02\x12\x16\n\x12MODEL_TASK_RANKING\x10\x03\x12\x1a\n\x16MODEL_TASK_FORECASTING\x10\x04\x12\x18\n\x14MODEL_TASK_EMBEDDING\x10\x05\x12\x19\n\x15MODEL_TASK_GENERATION\x10\x06\x12\x14\n\x10MODEL_TASK_OTHER\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +35,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_LABELSENTRY']._loaded_options = None
   _globals['_MODEL_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELTASK']._serialized_start=410
-  _globals['_MODELTASK']._serialized_end=634
-  _globals['_MODEL']._serialized_start=92
-  _globals['_MODEL']._serialized_end=407
-  _globals['_MODEL_LABELSENTRY']._serialized_start=362
-  _globals['_MODEL_LABELSENTRY']._serialized_end=407
+  _globals['_MODEL'].fields_by_name['id']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['etag']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['create_time']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['update_time']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_MODELTASK']._serialized_start=469
+  _globals['_MODELTASK']._serialized_end=693
+  _globals['_MODEL']._serialized_start=125
+  _globals['_MODEL']._serialized_end=466
+  _globals['_MODEL_LABELSENTRY']._serialized_start=421
+  _globals['_MODEL_LABELSENTRY']._serialized_end=466
 # @@protoc_insertion_point(module_scope)

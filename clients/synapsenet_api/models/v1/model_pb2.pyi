@@ -96,8 +96,8 @@ class Model(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
-    CREATED_AT_FIELD_NUMBER: _builtins.int
-    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`mdl-` and 16 hexadecimal digits; given by the platform, never reused."""
     name: _builtins.str
@@ -113,12 +113,12 @@ class Model(_message.Message):
         """Up to 64 labels; a key is 1 to 63 characters, a value up to 256."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp:
+    def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the model was created."""
 
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was last updated; `created_at` for one that never was."""
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last updated; `create_time` for one that never was."""
 
     def __init__(
         self,
@@ -129,12 +129,12 @@ class Model(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         task: Global___ModelTask.ValueType = ...,
         etag: _builtins.str = ...,
-        created_at: _timestamp_pb2.Timestamp | None = ...,
-        updated_at: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "description", b"description", "etag", b"etag", "id", b"id", "labels", b"labels", "name", b"name", "task", b"task", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "etag", b"etag", "id", b"id", "labels", b"labels", "name", b"name", "task", b"task", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

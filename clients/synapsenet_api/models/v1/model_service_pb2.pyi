@@ -58,7 +58,7 @@ class CreateModelRequest(_message.Message):
     task: _model_pb2.ModelTask.ValueType
     """What the model is for."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Up to 64 labels; a key is 1 to 63 characters, a value up to 256."""
@@ -165,9 +165,9 @@ class ListModelsRequest(_message.Message):
     task: _model_pb2.ModelTask.ValueType
     """Only models for this; MODEL_TASK_UNSPECIFIED: all."""
     page_size: _builtins.int
-    """At most so many, 1 to 1,000; 0: 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the first page."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -254,7 +254,7 @@ class UpdateModelRequest(_message.Message):
     etag: _builtins.str
     """The etag that the change is based on; empty: whatever it is."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The new labels, all of them."""

@@ -38,9 +38,9 @@ class GetFreshnessRequest(_message.Message):
     top_k: _builtins.int
     """Name this many of the stalest entities of each group, 0 to 1,000."""
     page_size: _builtins.int
-    """Rows, up to 1,000; 0 means 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
     def group(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of groups; absent means all. NOT_FOUND naming the first that does not exist."""
@@ -212,7 +212,7 @@ class RunConsistencyCheckRequest(_message.Message):
     sample_size: _builtins.int
     """Keys to compare, 1 to 1,000,000; 0 means the group's policy."""
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry, up to 100 characters."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of features; absent means all."""
@@ -315,9 +315,9 @@ class ListConsistencyReportsRequest(_message.Message):
     group: _builtins.str
     """The name of a group; empty means all."""
     page_size: _builtins.int
-    """Rows, up to 1,000; 0 means 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -374,9 +374,9 @@ class ListAlertsRequest(_message.Message):
     group: _builtins.str
     """The name of a group; empty means all."""
     page_size: _builtins.int
-    """Rows, up to 1,000; 0 means 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
     def state(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of states, PENDING, FIRING or RESOLVED; absent means PENDING and FIRING."""
@@ -490,7 +490,7 @@ class CreateSilenceRequest(_message.Message):
     SILENCE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller, the same for every retry, up to 100 characters."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def silence(self) -> _alert_pb2.Silence:
         """What is wanted; without `start_time` it begins now."""
@@ -545,9 +545,9 @@ class ListSilencesRequest(_message.Message):
     include_expired: _builtins.bool
     """Also those that have ended."""
     page_size: _builtins.int
-    """Rows, up to 1,000; 0 means 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,

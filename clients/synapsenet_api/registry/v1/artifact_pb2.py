@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%synapsenet/registry/v1/artifact.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x08\x41rtifact\x12\x36\n\x06\x66ormat\x18\x01 \x01(\x0e\x32&.synapsenet.registry.v1.ArtifactFormat\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12/\n\x0buploaded_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*l\n\x0e\x41rtifactFormat\x12\x1f\n\x1b\x41RTIFACT_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41RTIFACT_FORMAT_ONNX\x10\x01\x12\x1f\n\x1b\x41RTIFACT_FORMAT_SAFETENSORS\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%synapsenet/registry/v1/artifact.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x08\x41rtifact\x12\x36\n\x06\x66ormat\x18\x01 \x01(\x0e\x32&.synapsenet.registry.v1.ArtifactFormat\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12/\n\x0bupload_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*l\n\x0e\x41rtifactFormat\x12\x1f\n\x1b\x41RTIFACT_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41RTIFACT_FORMAT_ONNX\x10\x01\x12\x1f\n\x1b\x41RTIFACT_FORMAT_SAFETENSORS\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

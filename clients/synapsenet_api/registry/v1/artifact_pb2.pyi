@@ -51,7 +51,7 @@ class Artifact(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    UPLOADED_AT_FIELD_NUMBER: _builtins.int
+    UPLOAD_TIME_FIELD_NUMBER: _builtins.int
     format: Global___ArtifactFormat.ValueType
     """How to read it."""
     sha256: _builtins.str
@@ -59,7 +59,7 @@ class Artifact(_message.Message):
     size_bytes: _builtins.int
     """Bytes."""
     @_builtins.property
-    def uploaded_at(self) -> _timestamp_pb2.Timestamp:
+    def upload_time(self) -> _timestamp_pb2.Timestamp:
         """When it was stored."""
 
     def __init__(
@@ -68,11 +68,11 @@ class Artifact(_message.Message):
         format: Global___ArtifactFormat.ValueType = ...,
         sha256: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
-        uploaded_at: _timestamp_pb2.Timestamp | None = ...,
+        upload_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["uploaded_at", b"uploaded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload_time", b"upload_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "sha256", b"sha256", "size_bytes", b"size_bytes", "uploaded_at", b"uploaded_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "sha256", b"sha256", "size_bytes", b"size_bytes", "upload_time", b"upload_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,7 +49,7 @@ class CreateVersionRequest(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
-    class TagsEntry(_message.Message):
+    class LabelsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -73,14 +73,14 @@ class CreateVersionRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
-    TAGS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id or its name."""
     description: _builtins.str
     """For people; up to 4,096 characters."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def source(self) -> _version_pb2.Source:
         """Where it came from."""
@@ -94,8 +94,8 @@ class CreateVersionRequest(_message.Message):
         """Measured values, e.g. `accuracy`; finite; up to 256."""
 
     @_builtins.property
-    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Up to 64 tags; a key is 1 to 63 characters, a value up to 256."""
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Up to 64 labels; a key is 1 to 63 characters, a value up to 256."""
 
     def __init__(
         self,
@@ -105,16 +105,14 @@ class CreateVersionRequest(_message.Message):
         source: _version_pb2.Source | None = ...,
         signature: _version_pb2.Signature | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
-        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_signature", b"_signature", "signature", b"signature", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_signature", b"_signature", "description", b"description", "metrics", b"metrics", "model_id", b"model_id", "request_id", b"request_id", "signature", b"signature", "source", b"source", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "labels", b"labels", "metrics", b"metrics", "model_id", b"model_id", "request_id", b"request_id", "signature", b"signature", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__signature: _TypeAlias = _typing.Literal["signature"]  # noqa: Y015
-    _WhichOneofArgType__signature: _TypeAlias = _typing.Literal["_signature", b"_signature"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__signature) -> _WhichOneofReturnType__signature | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateVersionRequest: _TypeAlias = CreateVersionRequest  # noqa: Y015
 
@@ -205,9 +203,9 @@ class ListVersionsRequest(_message.Message):
     model_id: _builtins.str
     """The model's id or its name."""
     page_size: _builtins.int
-    """At most so many, 1 to 1,000; 0: 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the first page."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_version_pb2.VersionState.ValueType]:
         """Only versions in one of these states; empty: all."""
@@ -283,7 +281,7 @@ class UpdateVersionRequest(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
-    class TagsEntry(_message.Message):
+    class LabelsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -306,7 +304,7 @@ class UpdateVersionRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
-    TAGS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
@@ -319,18 +317,18 @@ class UpdateVersionRequest(_message.Message):
     etag: _builtins.str
     """The etag that the change is based on; empty: whatever it is."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """The new metrics, all of them."""
 
     @_builtins.property
-    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The new tags, all of them."""
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The new labels, all of them."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which of `description`, `metrics` and `tags` to change; at least one."""
+        """Which of `description`, `metrics` and `labels` to change; at least one."""
 
     def __init__(
         self,
@@ -339,14 +337,14 @@ class UpdateVersionRequest(_message.Message):
         version: _builtins.int = ...,
         description: _builtins.str = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
-        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "etag", b"etag", "metrics", b"metrics", "model_id", b"model_id", "request_id", b"request_id", "tags", b"tags", "update_mask", b"update_mask", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "etag", b"etag", "labels", b"labels", "metrics", b"metrics", "model_id", b"model_id", "request_id", b"request_id", "update_mask", b"update_mask", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,10 +398,10 @@ class SetVersionStateRequest(_message.Message):
     etag: _builtins.str
     """The etag that the move is based on; empty: whatever it is."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def condition(self) -> _version_pb2.VersionCondition:
-        """What is wrong with it from now on, `since` being filled in by the platform; absent: nothing."""
+        """What is wrong with it from now on, `start_time` being filled in by the platform; absent: nothing."""
 
     def __init__(
         self,
@@ -416,13 +414,11 @@ class SetVersionStateRequest(_message.Message):
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition", "etag", b"etag", "model_id", b"model_id", "reason", b"reason", "request_id", b"request_id", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "etag", b"etag", "model_id", b"model_id", "reason", b"reason", "request_id", b"request_id", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__condition: _TypeAlias = _typing.Literal["condition"]  # noqa: Y015
-    _WhichOneofArgType__condition: _TypeAlias = _typing.Literal["_condition", b"_condition"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__condition) -> _WhichOneofReturnType__condition | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetVersionStateRequest: _TypeAlias = SetVersionStateRequest  # noqa: Y015
 
@@ -618,7 +614,7 @@ class SetAliasRequest(_message.Message):
     expected_version: _builtins.int
     """The version that it must point to now, so that nobody else's move is lost; 0: none yet; absent: whatever it is."""
     request_id: _builtins.str
-    """The same for every retry of this call; empty: the call is not deduplicated."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     def __init__(
         self,
         *,
@@ -724,9 +720,9 @@ class ListAliasesRequest(_message.Message):
     model_id: _builtins.str
     """The model's id or its name."""
     page_size: _builtins.int
-    """At most so many, 1 to 1,000; 0: 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the first page."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from synapsenet_api.registry.v1 import artifact_pb2 as synapsenet_dot_registry_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$synapsenet/registry/v1/version.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%synapsenet/registry/v1/artifact.proto\"w\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x39\n\x0c\x65lement_type\x18\x02 \x01(\x0e\x32#.synapsenet.registry.v1.ElementType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x11\n\tany_shape\x18\x04 \x01(\x08\"t\n\tSignature\x12\x32\n\x06inputs\x18\x01 \x03(\x0b\x32\".synapsenet.registry.v1.TensorSpec\x12\x33\n\x07outputs\x18\x02 \x03(\x0b\x32\".synapsenet.registry.v1.TensorSpec\"T\n\x06Source\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x17\n\x0ftraining_set_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"\x8d\x01\n\x10VersionCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x14\n\x0coperation_id\x18\x03 \x01(\t\x12\x17\n\x0fneeds_attention\x18\x04 \x01(\x08\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xed\x05\n\x07Version\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.synapsenet.registry.v1.VersionState\x12@\n\tcondition\x18\x05 \x01(\x0b\x32(.synapsenet.registry.v1.VersionConditionH\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12.\n\x06source\x18\x07 \x01(\x0b\x32\x1e.synapsenet.registry.v1.Source\x12\x39\n\tsignature\x18\x08 \x01(\x0b\x32!.synapsenet.registry.v1.SignatureH\x01\x88\x01\x01\x12=\n\x07metrics\x18\t \x03(\x0b\x32,.synapsenet.registry.v1.Version.MetricsEntry\x12\x37\n\x04tags\x18\n \x03(\x0b\x32).synapsenet.registry.v1.Version.TagsEntry\x12\x37\n\x08\x61rtifact\x18\x0b \x01(\x0b\x32 .synapsenet.registry.v1.ArtifactH\x02\x88\x01\x01\x12\x0f\n\x07\x61liases\x18\x0c \x03(\t\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_conditionB\x0c\n\n_signatureB\x0b\n\t_artifact*\x92\x02\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_CREATED\x10\x01\x12\x1a\n\x16VERSION_STATE_TRAINING\x10\x02\x12\x1c\n\x18VERSION_STATE_VALIDATING\x10\x03\x12\x1c\n\x18VERSION_STATE_REGISTERED\x10\x04\x12\x1b\n\x17VERSION_STATE_DEPLOYING\x10\x05\x12\x19\n\x15VERSION_STATE_SERVING\x10\x06\x12\x1c\n\x18VERSION_STATE_DEPRECATED\x10\x07\x12\x1a\n\x16VERSION_STATE_ARCHIVED\x10\x08*\x86\x03\n\x0b\x45lementType\x12\x1c\n\x18\x45LEMENT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45LEMENT_TYPE_BOOL\x10\x01\x12\x16\n\x12\x45LEMENT_TYPE_UINT8\x10\x02\x12\x17\n\x13\x45LEMENT_TYPE_UINT16\x10\x03\x12\x17\n\x13\x45LEMENT_TYPE_UINT32\x10\x04\x12\x17\n\x13\x45LEMENT_TYPE_UINT64\x10\x05\x12\x15\n\x11\x45LEMENT_TYPE_INT8\x10\x06\x12\x16\n\x12\x45LEMENT_TYPE_INT16\x10\x07\x12\x16\n\x12\x45LEMENT_TYPE_INT32\x10\x08\x12\x16\n\x12\x45LEMENT_TYPE_INT64\x10\t\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT16\x10\n\x12\x19\n\x15\x45LEMENT_TYPE_BFLOAT16\x10\x0b\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT32\x10\x0c\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT64\x10\r\x12\x17\n\x13\x45LEMENT_TYPE_STRING\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$synapsenet/registry/v1/version.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%synapsenet/registry/v1/artifact.proto\"w\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x39\n\x0c\x65lement_type\x18\x02 \x01(\x0e\x32#.synapsenet.registry.v1.ElementType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x11\n\tany_shape\x18\x04 \x01(\x08\"t\n\tSignature\x12\x32\n\x06inputs\x18\x01 \x03(\x0b\x32\".synapsenet.registry.v1.TensorSpec\x12\x33\n\x07outputs\x18\x02 \x03(\x0b\x32\".synapsenet.registry.v1.TensorSpec\"T\n\x06Source\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x17\n\x0ftraining_set_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"\x92\x01\n\x10VersionCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x14\n\x0coperation_id\x18\x03 \x01(\t\x12\x17\n\x0fneeds_attention\x18\x04 \x01(\x08\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcf\x05\n\x07Version\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.synapsenet.registry.v1.VersionState\x12;\n\tcondition\x18\x05 \x01(\x0b\x32(.synapsenet.registry.v1.VersionCondition\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12.\n\x06source\x18\x07 \x01(\x0b\x32\x1e.synapsenet.registry.v1.Source\x12\x34\n\tsignature\x18\x08 \x01(\x0b\x32!.synapsenet.registry.v1.Signature\x12=\n\x07metrics\x18\t \x03(\x0b\x32,.synapsenet.registry.v1.Version.MetricsEntry\x12;\n\x06labels\x18\n \x03(\x0b\x32+.synapsenet.registry.v1.Version.LabelsEntry\x12\x32\n\x08\x61rtifact\x18\x0b \x01(\x0b\x32 .synapsenet.registry.v1.Artifact\x12\x0f\n\x07\x61liases\x18\x0c \x03(\t\x12\x12\n\x04\x65tag\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x92\x02\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_CREATED\x10\x01\x12\x1a\n\x16VERSION_STATE_TRAINING\x10\x02\x12\x1c\n\x18VERSION_STATE_VALIDATING\x10\x03\x12\x1c\n\x18VERSION_STATE_REGISTERED\x10\x04\x12\x1b\n\x17VERSION_STATE_DEPLOYING\x10\x05\x12\x19\n\x15VERSION_STATE_SERVING\x10\x06\x12\x1c\n\x18VERSION_STATE_DEPRECATED\x10\x07\x12\x1a\n\x16VERSION_STATE_ARCHIVED\x10\x08*\x86\x03\n\x0b\x45lementType\x12\x1c\n\x18\x45LEMENT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45LEMENT_TYPE_BOOL\x10\x01\x12\x16\n\x12\x45LEMENT_TYPE_UINT8\x10\x02\x12\x17\n\x13\x45LEMENT_TYPE_UINT16\x10\x03\x12\x17\n\x13\x45LEMENT_TYPE_UINT32\x10\x04\x12\x17\n\x13\x45LEMENT_TYPE_UINT64\x10\x05\x12\x15\n\x11\x45LEMENT_TYPE_INT8\x10\x06\x12\x16\n\x12\x45LEMENT_TYPE_INT16\x10\x07\x12\x16\n\x12\x45LEMENT_TYPE_INT32\x10\x08\x12\x16\n\x12\x45LEMENT_TYPE_INT64\x10\t\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT16\x10\n\x12\x19\n\x15\x45LEMENT_TYPE_BFLOAT16\x10\x0b\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT32\x10\x0c\x12\x18\n\x14\x45LEMENT_TYPE_FLOAT64\x10\r\x12\x17\n\x13\x45LEMENT_TYPE_STRING\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +36,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VERSION_METRICSENTRY']._loaded_options = None
   _globals['_VERSION_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_VERSION_TAGSENTRY']._loaded_options = None
-  _globals['_VERSION_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_VERSIONSTATE']._serialized_start=1358
-  _globals['_VERSIONSTATE']._serialized_end=1632
-  _globals['_ELEMENTTYPE']._serialized_start=1635
-  _globals['_ELEMENTTYPE']._serialized_end=2025
-  _globals['_TENSORSPEC']._serialized_start=136
-  _globals['_TENSORSPEC']._serialized_end=255
-  _globals['_SIGNATURE']._serialized_start=257
-  _globals['_SIGNATURE']._serialized_end=373
-  _globals['_SOURCE']._serialized_start=375
-  _globals['_SOURCE']._serialized_end=459
-  _globals['_VERSIONCONDITION']._serialized_start=462
-  _globals['_VERSIONCONDITION']._serialized_end=603
-  _globals['_VERSION']._serialized_start=606
-  _globals['_VERSION']._serialized_end=1355
-  _globals['_VERSION_METRICSENTRY']._serialized_start=1223
-  _globals['_VERSION_METRICSENTRY']._serialized_end=1269
-  _globals['_VERSION_TAGSENTRY']._serialized_start=1271
-  _globals['_VERSION_TAGSENTRY']._serialized_end=1314
+  _globals['_VERSION_LABELSENTRY']._loaded_options = None
+  _globals['_VERSION_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_VERSION'].fields_by_name['etag']._loaded_options = None
+  _globals['_VERSION'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_VERSION'].fields_by_name['create_time']._loaded_options = None
+  _globals['_VERSION'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_VERSION'].fields_by_name['update_time']._loaded_options = None
+  _globals['_VERSION'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_VERSIONSTATE']._serialized_start=1366
+  _globals['_VERSIONSTATE']._serialized_end=1640
+  _globals['_ELEMENTTYPE']._serialized_start=1643
+  _globals['_ELEMENTTYPE']._serialized_end=2033
+  _globals['_TENSORSPEC']._serialized_start=169
+  _globals['_TENSORSPEC']._serialized_end=288
+  _globals['_SIGNATURE']._serialized_start=290
+  _globals['_SIGNATURE']._serialized_end=406
+  _globals['_SOURCE']._serialized_start=408
+  _globals['_SOURCE']._serialized_end=492
+  _globals['_VERSIONCONDITION']._serialized_start=495
+  _globals['_VERSIONCONDITION']._serialized_end=641
+  _globals['_VERSION']._serialized_start=644
+  _globals['_VERSION']._serialized_end=1363
+  _globals['_VERSION_METRICSENTRY']._serialized_start=1270
+  _globals['_VERSION_METRICSENTRY']._serialized_end=1316
+  _globals['_VERSION_LABELSENTRY']._serialized_start=1318
+  _globals['_VERSION_LABELSENTRY']._serialized_end=1363
 # @@protoc_insertion_point(module_scope)

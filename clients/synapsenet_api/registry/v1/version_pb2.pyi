@@ -251,7 +251,7 @@ class VersionCondition(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     NEEDS_ATTENTION_FIELD_NUMBER: _builtins.int
-    SINCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Stable UPPER_SNAKE_CASE name, e.g. `RELOAD_FAILED`."""
     message: _builtins.str
@@ -261,7 +261,7 @@ class VersionCondition(_message.Message):
     needs_attention: _builtins.bool
     """The platform has done what it can: a person must look."""
     @_builtins.property
-    def since(self) -> _timestamp_pb2.Timestamp:
+    def start_time(self) -> _timestamp_pb2.Timestamp:
         """Since when."""
 
     def __init__(
@@ -271,11 +271,11 @@ class VersionCondition(_message.Message):
         message: _builtins.str = ...,
         operation_id: _builtins.str = ...,
         needs_attention: _builtins.bool = ...,
-        since: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "needs_attention", b"needs_attention", "operation_id", b"operation_id", "reason", b"reason", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "needs_attention", b"needs_attention", "operation_id", b"operation_id", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,7 +308,7 @@ class Version(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
-    class TagsEntry(_message.Message):
+    class LabelsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -336,12 +336,12 @@ class Version(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
-    TAGS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     ARTIFACT_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
-    CREATED_AT_FIELD_NUMBER: _builtins.int
-    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model."""
     model_name: _builtins.str
@@ -371,8 +371,8 @@ class Version(_message.Message):
         """Measured values, e.g. `accuracy`; finite."""
 
     @_builtins.property
-    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Up to 64 tags; a key is 1 to 63 characters, a value up to 256."""
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Up to 64 labels; a key is 1 to 63 characters, a value up to 256."""
 
     @_builtins.property
     def artifact(self) -> _artifact_pb2.Artifact:
@@ -383,11 +383,11 @@ class Version(_message.Message):
         """The aliases that point to it, ordered by name."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp:
+    def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp:
+    def update_time(self) -> _timestamp_pb2.Timestamp:
         """When anything of it last changed, aliases apart."""
 
     def __init__(
@@ -402,28 +402,17 @@ class Version(_message.Message):
         source: Global___Source | None = ...,
         signature: Global___Signature | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
-        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         artifact: _artifact_pb2.Artifact | None = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
         etag: _builtins.str = ...,
-        created_at: _timestamp_pb2.Timestamp | None = ...,
-        updated_at: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_artifact", b"_artifact", "_condition", b"_condition", "_signature", b"_signature", "artifact", b"artifact", "condition", b"condition", "created_at", b"created_at", "signature", b"signature", "source", b"source", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "condition", b"condition", "create_time", b"create_time", "signature", b"signature", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artifact", b"_artifact", "_condition", b"_condition", "_signature", b"_signature", "aliases", b"aliases", "artifact", b"artifact", "condition", b"condition", "created_at", b"created_at", "description", b"description", "etag", b"etag", "metrics", b"metrics", "model_id", b"model_id", "model_name", b"model_name", "signature", b"signature", "source", b"source", "state", b"state", "tags", b"tags", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "artifact", b"artifact", "condition", b"condition", "create_time", b"create_time", "description", b"description", "etag", b"etag", "labels", b"labels", "metrics", b"metrics", "model_id", b"model_id", "model_name", b"model_name", "signature", b"signature", "source", b"source", "state", b"state", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__artifact: _TypeAlias = _typing.Literal["artifact"]  # noqa: Y015
-    _WhichOneofArgType__artifact: _TypeAlias = _typing.Literal["_artifact", b"_artifact"]  # noqa: Y015
-    _WhichOneofReturnType__condition: _TypeAlias = _typing.Literal["condition"]  # noqa: Y015
-    _WhichOneofArgType__condition: _TypeAlias = _typing.Literal["_condition", b"_condition"]  # noqa: Y015
-    _WhichOneofReturnType__signature: _TypeAlias = _typing.Literal["signature"]  # noqa: Y015
-    _WhichOneofArgType__signature: _TypeAlias = _typing.Literal["_signature", b"_signature"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__artifact) -> _WhichOneofReturnType__artifact | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__condition) -> _WhichOneofReturnType__condition | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__signature) -> _WhichOneofReturnType__signature | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Version: _TypeAlias = Version  # noqa: Y015

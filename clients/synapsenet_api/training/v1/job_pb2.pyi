@@ -743,6 +743,32 @@ class Checkpointing(_message.Message):
 Global___Checkpointing: _TypeAlias = Checkpointing  # noqa: Y015
 
 @_typing.final
+class ModelVersionTarget(_message.Message):
+    """The model version that a job makes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The model's id or its name."""
+    version: _builtins.int
+    """The version's number, from 1."""
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelVersionTarget: _TypeAlias = ModelVersionTarget  # noqa: Y015
+
+@_typing.final
 class JobSpec(_message.Message):
     """What a job shall do."""
 
@@ -789,6 +815,7 @@ class JobSpec(_message.Message):
     RUN_PARAMS_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     SHARED_MEMORY_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
     mode: Global___Mode.ValueType
     """Sync or async; absent means sync."""
     batch_size: _builtins.int
@@ -853,6 +880,10 @@ class JobSpec(_message.Message):
     def timeout(self) -> _duration_pb2.Duration:
         """Time that the job may run before it is failed; absent is the server's limit."""
 
+    @_builtins.property
+    def model_version(self) -> Global___ModelVersionTarget:
+        """The created version that the job takes through training to validating; absent makes none."""
+
     def __init__(
         self,
         *,
@@ -877,10 +908,11 @@ class JobSpec(_message.Message):
         run_params: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         shared_memory: _builtins.bool = ...,
+        model_version: Global___ModelVersionTarget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluate_every", b"_evaluate_every", "async_options", b"async_options", "checkpointing", b"checkpointing", "compression", b"compression", "evaluate_every", b"evaluate_every", "evaluation_data", b"evaluation_data", "model", b"model", "optimizer", b"optimizer", "schedule", b"schedule", "timeout", b"timeout", "training_data", b"training_data", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluate_every", b"_evaluate_every", "async_options", b"async_options", "checkpointing", b"checkpointing", "compression", b"compression", "evaluate_every", b"evaluate_every", "evaluation_data", b"evaluation_data", "model", b"model", "model_version", b"model_version", "optimizer", b"optimizer", "schedule", b"schedule", "timeout", b"timeout", "training_data", b"training_data", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluate_every", b"_evaluate_every", "async_options", b"async_options", "batch_size", b"batch_size", "checkpointing", b"checkpointing", "compression", b"compression", "evaluate_every", b"evaluate_every", "evaluation_data", b"evaluation_data", "experiment_id", b"experiment_id", "mode", b"mode", "model", b"model", "optimizer", b"optimizer", "parameter_server_shards", b"parameter_server_shards", "run_name", b"run_name", "run_params", b"run_params", "schedule", b"schedule", "seed", b"seed", "shared_memory", b"shared_memory", "steps", b"steps", "timeout", b"timeout", "topology", b"topology", "training_data", b"training_data", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluate_every", b"_evaluate_every", "async_options", b"async_options", "batch_size", b"batch_size", "checkpointing", b"checkpointing", "compression", b"compression", "evaluate_every", b"evaluate_every", "evaluation_data", b"evaluation_data", "experiment_id", b"experiment_id", "mode", b"mode", "model", b"model", "model_version", b"model_version", "optimizer", b"optimizer", "parameter_server_shards", b"parameter_server_shards", "run_name", b"run_name", "run_params", b"run_params", "schedule", b"schedule", "seed", b"seed", "shared_memory", b"shared_memory", "steps", b"steps", "timeout", b"timeout", "topology", b"topology", "training_data", b"training_data", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluate_every: _TypeAlias = _typing.Literal["evaluate_every"]  # noqa: Y015
     _WhichOneofArgType__evaluate_every: _TypeAlias = _typing.Literal["_evaluate_every", b"_evaluate_every"]  # noqa: Y015
@@ -1068,9 +1100,9 @@ class Job(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     RUN_ID_FIELD_NUMBER: _builtins.int
     LOGGING_FAILURE_FIELD_NUMBER: _builtins.int
-    CREATED_AT_FIELD_NUMBER: _builtins.int
-    STARTED_AT_FIELD_NUMBER: _builtins.int
-    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The job's id, `job-` and 16 hexadecimal digits."""
     state: Global___JobState.ValueType
@@ -1096,15 +1128,15 @@ class Job(_message.Message):
         """What it gave; only in JOB_STATE_SUCCEEDED."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp:
+    def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was asked for."""
 
     @_builtins.property
-    def started_at(self) -> _timestamp_pb2.Timestamp:
+    def start_time(self) -> _timestamp_pb2.Timestamp:
         """When its processes were started; absent before."""
 
     @_builtins.property
-    def finished_at(self) -> _timestamp_pb2.Timestamp:
+    def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it reached a final state; absent before."""
 
     def __init__(
@@ -1118,13 +1150,13 @@ class Job(_message.Message):
         result: Global___JobResult | None = ...,
         run_id: _builtins.str = ...,
         logging_failure: _builtins.str = ...,
-        created_at: _timestamp_pb2.Timestamp | None = ...,
-        started_at: _timestamp_pb2.Timestamp | None = ...,
-        finished_at: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "failure", b"failure", "finished_at", b"finished_at", "progress", b"progress", "result", b"result", "spec", b"spec", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "progress", b"progress", "result", b"result", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "failure", b"failure", "finished_at", b"finished_at", "id", b"id", "logging_failure", b"logging_failure", "progress", b"progress", "result", b"result", "run_id", b"run_id", "spec", b"spec", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "id", b"id", "logging_failure", b"logging_failure", "progress", b"progress", "result", b"result", "run_id", b"run_id", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1195,7 +1227,7 @@ class Checkpoint(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
-    CREATED_AT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The checkpoint's id."""
     job_id: _builtins.str
@@ -1207,7 +1239,7 @@ class Checkpoint(_message.Message):
     size_bytes: _builtins.int
     """Size of all its files in bytes."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp:
+    def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was complete and durable."""
 
     def __init__(
@@ -1218,11 +1250,11 @@ class Checkpoint(_message.Message):
         step: _builtins.int = ...,
         sha256: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
-        created_at: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "id", b"id", "job_id", b"job_id", "sha256", b"sha256", "size_bytes", b"size_bytes", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "job_id", b"job_id", "sha256", b"sha256", "size_bytes", b"size_bytes", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

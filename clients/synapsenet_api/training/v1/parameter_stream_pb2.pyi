@@ -35,9 +35,9 @@ class _ElementTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ElementTy
     DESCRIPTOR: _descriptor.EnumDescriptor
     ELEMENT_TYPE_UNSPECIFIED: _ElementType.ValueType  # 0
     """Never in a schema."""
-    ELEMENT_TYPE_FLOAT32: _ElementType.ValueType  # 1
+    ELEMENT_TYPE_FLOAT32: _ElementType.ValueType  # 12
     """IEEE 754 binary32, little-endian."""
-    ELEMENT_TYPE_FLOAT64: _ElementType.ValueType  # 2
+    ELEMENT_TYPE_FLOAT64: _ElementType.ValueType  # 13
     """IEEE 754 binary64, little-endian."""
 
 class ElementType(_ElementType, metaclass=_ElementTypeEnumTypeWrapper):
@@ -45,9 +45,9 @@ class ElementType(_ElementType, metaclass=_ElementTypeEnumTypeWrapper):
 
 ELEMENT_TYPE_UNSPECIFIED: ElementType.ValueType  # 0
 """Never in a schema."""
-ELEMENT_TYPE_FLOAT32: ElementType.ValueType  # 1
+ELEMENT_TYPE_FLOAT32: ElementType.ValueType  # 12
 """IEEE 754 binary32, little-endian."""
-ELEMENT_TYPE_FLOAT64: ElementType.ValueType  # 2
+ELEMENT_TYPE_FLOAT64: ElementType.ValueType  # 13
 """IEEE 754 binary64, little-endian."""
 Global___ElementType: _TypeAlias = ElementType  # noqa: Y015
 

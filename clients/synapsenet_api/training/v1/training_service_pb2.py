@@ -29,7 +29,7 @@ from synapsenet_api.training.v1 import job_pb2 as synapsenet_dot_training_dot_v1
 from synapsenet_api.training.v1 import parameter_stream_pb2 as synapsenet_dot_training_dot_v1_dot_parameter__stream__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-synapsenet/training/v1/training_service.proto\x12\x16synapsenet.training.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a synapsenet/training/v1/job.proto\x1a-synapsenet/training/v1/parameter_stream.proto\"[\n\x10\x43reateJobRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.synapsenet.training.v1.JobSpecB\x04\xe2\x41\x01\x02\"=\n\x11\x43reateJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"%\n\rGetJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\":\n\x0eGetJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"\x80\x01\n\x0fListJobsRequest\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .synapsenet.training.v1.JobState\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x10ListJobsResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.synapsenet.training.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x10\x43\x61ncelJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"=\n\x11\x43\x61ncelJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"\'\n\x0fWatchJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x10WatchJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"Q\n\x12ListWorkersRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x13ListWorkersResponse\x12/\n\x07workers\x18\x01 \x03(\x0b\x32\x1e.synapsenet.training.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x44ownloadParametersRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"N\n\x1a\x44ownloadParametersResponse\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"C\n\x1aListTrainableModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x1bListTrainableModelsResponse\x12\x36\n\x06models\x18\x01 \x03(\x0b\x32&.synapsenet.training.v1.TrainableModel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x0fScaleJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07workers\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"<\n\x10ScaleJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"U\n\x16ListCheckpointsRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x17ListCheckpointsResponse\x12\x37\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\".synapsenet.training.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x10ReadAuditRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"\xb5\x02\n\x11ReadAuditResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x14\n\x0c\x62\x61se_version\x18\x05 \x01(\x03\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x11\n\tstaleness\x18\x07 \x01(\x03\x12\x17\n\x0fstaleness_bound\x18\x08 \x01(\x03\x12\x15\n\rlearning_rate\x18\t \x01(\x01\x12\x10\n\x08\x61\x63\x63\x65pted\x18\n \x01(\x08\x12\x30\n\x04\x63ode\x18\x0b \x01(\x0e\x32\".synapsenet.training.v1.RejectCode\x12&\n\x02\x61t\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xb0\x0c\n\x0fTrainingService\x12{\n\tCreateJob\x12(.synapsenet.training.v1.CreateJobRequest\x1a).synapsenet.training.v1.CreateJobResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/training/jobs:\x01*\x12x\n\x06GetJob\x12%.synapsenet.training.v1.GetJobRequest\x1a&.synapsenet.training.v1.GetJobResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/training/jobs/{job_id}\x12u\n\x08ListJobs\x12\'.synapsenet.training.v1.ListJobsRequest\x1a(.synapsenet.training.v1.ListJobsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/training/jobs\x12\x8b\x01\n\tCancelJob\x12(.synapsenet.training.v1.CancelJobRequest\x1a).synapsenet.training.v1.CancelJobResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/training/jobs/{job_id}:cancel:\x01*\x12\x86\x01\n\x08WatchJob\x12\'.synapsenet.training.v1.WatchJobRequest\x1a(.synapsenet.training.v1.WatchJobResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/training/jobs/{job_id}:watch0\x01\x12\x8f\x01\n\x0bListWorkers\x12*.synapsenet.training.v1.ListWorkersRequest\x1a+.synapsenet.training.v1.ListWorkersResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/training/jobs/{job_id}/workers\x12\xb2\x01\n\x12\x44ownloadParameters\x12\x31.synapsenet.training.v1.DownloadParametersRequest\x1a\x32.synapsenet.training.v1.DownloadParametersResponse\"3\x82\xd3\xe4\x93\x02-\x12+/training/jobs/{job_id}/parameters:download0\x01\x12\x98\x01\n\x13ListTrainableModels\x12\x32.synapsenet.training.v1.ListTrainableModelsRequest\x1a\x33.synapsenet.training.v1.ListTrainableModelsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/training/models\x12\x87\x01\n\x08ScaleJob\x12\'.synapsenet.training.v1.ScaleJobRequest\x1a(.synapsenet.training.v1.ScaleJobResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/training/jobs/{job_id}:scale:\x01*\x12\x9f\x01\n\x0fListCheckpoints\x12..synapsenet.training.v1.ListCheckpointsRequest\x1a/.synapsenet.training.v1.ListCheckpointsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/training/jobs/{job_id}/checkpoints\x12\x89\x01\n\tReadAudit\x12(.synapsenet.training.v1.ReadAuditRequest\x1a).synapsenet.training.v1.ReadAuditResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/training/jobs/{job_id}/audit0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-synapsenet/training/v1/training_service.proto\x12\x16synapsenet.training.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a synapsenet/training/v1/job.proto\x1a-synapsenet/training/v1/parameter_stream.proto\"[\n\x10\x43reateJobRequest\x12\x33\n\x04spec\x18\x01 \x01(\x0b\x32\x1f.synapsenet.training.v1.JobSpecB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x11\x43reateJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"%\n\rGetJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\":\n\x0eGetJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"\x81\x01\n\x0fListJobsRequest\x12\x30\n\x06states\x18\x01 \x03(\x0e\x32 .synapsenet.training.v1.JobState\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x10ListJobsResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.synapsenet.training.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x10\x43\x61ncelJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"=\n\x11\x43\x61ncelJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"\'\n\x0fWatchJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x10WatchJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"Q\n\x12ListWorkersRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x13ListWorkersResponse\x12/\n\x07workers\x18\x01 \x03(\x0b\x32\x1e.synapsenet.training.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x44ownloadParametersRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"N\n\x1a\x44ownloadParametersResponse\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"C\n\x1aListTrainableModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x1bListTrainableModelsResponse\x12\x36\n\x06models\x18\x01 \x03(\x0b\x32&.synapsenet.training.v1.TrainableModel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x0fScaleJobRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07workers\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"<\n\x10ScaleJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.synapsenet.training.v1.Job\"U\n\x16ListCheckpointsRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x17ListCheckpointsResponse\x12\x37\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\".synapsenet.training.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x10ReadAuditRequest\x12\x14\n\x06job_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\"\xbf\x02\n\x11ReadAuditResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x14\n\x0c\x62\x61se_version\x18\x05 \x01(\x03\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12\x11\n\tstaleness\x18\x07 \x01(\x03\x12\x17\n\x0fstaleness_bound\x18\x08 \x01(\x03\x12\x15\n\rlearning_rate\x18\t \x01(\x01\x12\x10\n\x08\x61\x63\x63\x65pted\x18\n \x01(\x08\x12\x30\n\x04\x63ode\x18\x0b \x01(\x0e\x32\".synapsenet.training.v1.RejectCode\x12\x30\n\x0cverdict_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xb5\x0c\n\x0fTrainingService\x12{\n\tCreateJob\x12(.synapsenet.training.v1.CreateJobRequest\x1a).synapsenet.training.v1.CreateJobResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/training/jobs:\x01*\x12x\n\x06GetJob\x12%.synapsenet.training.v1.GetJobRequest\x1a&.synapsenet.training.v1.GetJobResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/training/jobs/{job_id}\x12u\n\x08ListJobs\x12\'.synapsenet.training.v1.ListJobsRequest\x1a(.synapsenet.training.v1.ListJobsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/training/jobs\x12\x8b\x01\n\tCancelJob\x12(.synapsenet.training.v1.CancelJobRequest\x1a).synapsenet.training.v1.CancelJobResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/training/jobs/{job_id}:cancel:\x01*\x12\x86\x01\n\x08WatchJob\x12\'.synapsenet.training.v1.WatchJobRequest\x1a(.synapsenet.training.v1.WatchJobResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/training/jobs/{job_id}:watch0\x01\x12\x8f\x01\n\x0bListWorkers\x12*.synapsenet.training.v1.ListWorkersRequest\x1a+.synapsenet.training.v1.ListWorkersResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/training/jobs/{job_id}/workers\x12\xb2\x01\n\x12\x44ownloadParameters\x12\x31.synapsenet.training.v1.DownloadParametersRequest\x1a\x32.synapsenet.training.v1.DownloadParametersResponse\"3\x82\xd3\xe4\x93\x02-\x12+/training/jobs/{job_id}/parameters:download0\x01\x12\x98\x01\n\x13ListTrainableModels\x12\x32.synapsenet.training.v1.ListTrainableModelsRequest\x1a\x33.synapsenet.training.v1.ListTrainableModelsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/training/models\x12\x87\x01\n\x08ScaleJob\x12\'.synapsenet.training.v1.ScaleJobRequest\x1a(.synapsenet.training.v1.ScaleJobResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/training/jobs/{job_id}:scale:\x01*\x12\x9f\x01\n\x0fListCheckpoints\x12..synapsenet.training.v1.ListCheckpointsRequest\x1a/.synapsenet.training.v1.ListCheckpointsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/training/jobs/{job_id}/checkpoints\x12\x8e\x01\n\tReadAudit\x12(.synapsenet.training.v1.ReadAuditRequest\x1a).synapsenet.training.v1.ReadAuditResponse\"*\x82\xd3\xe4\x93\x02$\x12\"/training/jobs/{job_id}/audit:read0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -77,7 +77,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGSERVICE'].methods_by_name['ListCheckpoints']._loaded_options = None
   _globals['_TRAININGSERVICE'].methods_by_name['ListCheckpoints']._serialized_options = b'\202\323\344\223\002%\022#/training/jobs/{job_id}/checkpoints'
   _globals['_TRAININGSERVICE'].methods_by_name['ReadAudit']._loaded_options = None
-  _globals['_TRAININGSERVICE'].methods_by_name['ReadAudit']._serialized_options = b'\202\323\344\223\002\037\022\035/training/jobs/{job_id}/audit'
+  _globals['_TRAININGSERVICE'].methods_by_name['ReadAudit']._serialized_options = b'\202\323\344\223\002$\022\"/training/jobs/{job_id}/audit:read'
   _globals['_CREATEJOBREQUEST']._serialized_start=250
   _globals['_CREATEJOBREQUEST']._serialized_end=341
   _globals['_CREATEJOBRESPONSE']._serialized_start=343
@@ -87,41 +87,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETJOBRESPONSE']._serialized_start=445
   _globals['_GETJOBRESPONSE']._serialized_end=503
   _globals['_LISTJOBSREQUEST']._serialized_start=506
-  _globals['_LISTJOBSREQUEST']._serialized_end=634
-  _globals['_LISTJOBSRESPONSE']._serialized_start=636
-  _globals['_LISTJOBSRESPONSE']._serialized_end=722
-  _globals['_CANCELJOBREQUEST']._serialized_start=724
-  _globals['_CANCELJOBREQUEST']._serialized_end=764
-  _globals['_CANCELJOBRESPONSE']._serialized_start=766
-  _globals['_CANCELJOBRESPONSE']._serialized_end=827
-  _globals['_WATCHJOBREQUEST']._serialized_start=829
-  _globals['_WATCHJOBREQUEST']._serialized_end=868
-  _globals['_WATCHJOBRESPONSE']._serialized_start=870
-  _globals['_WATCHJOBRESPONSE']._serialized_end=930
-  _globals['_LISTWORKERSREQUEST']._serialized_start=932
-  _globals['_LISTWORKERSREQUEST']._serialized_end=1013
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=1015
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=1110
-  _globals['_DOWNLOADPARAMETERSREQUEST']._serialized_start=1112
-  _globals['_DOWNLOADPARAMETERSREQUEST']._serialized_end=1161
-  _globals['_DOWNLOADPARAMETERSRESPONSE']._serialized_start=1163
-  _globals['_DOWNLOADPARAMETERSRESPONSE']._serialized_end=1241
-  _globals['_LISTTRAINABLEMODELSREQUEST']._serialized_start=1243
-  _globals['_LISTTRAINABLEMODELSREQUEST']._serialized_end=1310
-  _globals['_LISTTRAINABLEMODELSRESPONSE']._serialized_start=1312
-  _globals['_LISTTRAINABLEMODELSRESPONSE']._serialized_end=1422
-  _globals['_SCALEJOBREQUEST']._serialized_start=1424
-  _globals['_SCALEJOBREQUEST']._serialized_end=1486
-  _globals['_SCALEJOBRESPONSE']._serialized_start=1488
-  _globals['_SCALEJOBRESPONSE']._serialized_end=1548
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1550
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1635
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1637
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1744
-  _globals['_READAUDITREQUEST']._serialized_start=1746
-  _globals['_READAUDITREQUEST']._serialized_end=1801
-  _globals['_READAUDITRESPONSE']._serialized_start=1804
-  _globals['_READAUDITRESPONSE']._serialized_end=2113
-  _globals['_TRAININGSERVICE']._serialized_start=2116
-  _globals['_TRAININGSERVICE']._serialized_end=3700
+  _globals['_LISTJOBSREQUEST']._serialized_end=635
+  _globals['_LISTJOBSRESPONSE']._serialized_start=637
+  _globals['_LISTJOBSRESPONSE']._serialized_end=723
+  _globals['_CANCELJOBREQUEST']._serialized_start=725
+  _globals['_CANCELJOBREQUEST']._serialized_end=765
+  _globals['_CANCELJOBRESPONSE']._serialized_start=767
+  _globals['_CANCELJOBRESPONSE']._serialized_end=828
+  _globals['_WATCHJOBREQUEST']._serialized_start=830
+  _globals['_WATCHJOBREQUEST']._serialized_end=869
+  _globals['_WATCHJOBRESPONSE']._serialized_start=871
+  _globals['_WATCHJOBRESPONSE']._serialized_end=931
+  _globals['_LISTWORKERSREQUEST']._serialized_start=933
+  _globals['_LISTWORKERSREQUEST']._serialized_end=1014
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=1016
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=1111
+  _globals['_DOWNLOADPARAMETERSREQUEST']._serialized_start=1113
+  _globals['_DOWNLOADPARAMETERSREQUEST']._serialized_end=1162
+  _globals['_DOWNLOADPARAMETERSRESPONSE']._serialized_start=1164
+  _globals['_DOWNLOADPARAMETERSRESPONSE']._serialized_end=1242
+  _globals['_LISTTRAINABLEMODELSREQUEST']._serialized_start=1244
+  _globals['_LISTTRAINABLEMODELSREQUEST']._serialized_end=1311
+  _globals['_LISTTRAINABLEMODELSRESPONSE']._serialized_start=1313
+  _globals['_LISTTRAINABLEMODELSRESPONSE']._serialized_end=1423
+  _globals['_SCALEJOBREQUEST']._serialized_start=1425
+  _globals['_SCALEJOBREQUEST']._serialized_end=1487
+  _globals['_SCALEJOBRESPONSE']._serialized_start=1489
+  _globals['_SCALEJOBRESPONSE']._serialized_end=1549
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1551
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1636
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1638
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1745
+  _globals['_READAUDITREQUEST']._serialized_start=1747
+  _globals['_READAUDITREQUEST']._serialized_end=1811
+  _globals['_READAUDITRESPONSE']._serialized_start=1814
+  _globals['_READAUDITRESPONSE']._serialized_end=2133
+  _globals['_TRAININGSERVICE']._serialized_start=2136
+  _globals['_TRAININGSERVICE']._serialized_end=3725
 # @@protoc_insertion_point(module_scope)

@@ -27,10 +27,10 @@ class CreateJobRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller and repeated on retries, so that a retry makes no second job; up to 128 characters."""
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec:
         """What the job shall do."""
@@ -38,8 +38,8 @@ class CreateJobRequest(_message.Message):
     def __init__(
         self,
         *,
-        request_id: _builtins.str = ...,
         spec: _job_pb2.JobSpec | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -125,29 +125,31 @@ class ListJobsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    STATE_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    state: _job_pb2.JobState.ValueType
-    """Jobs in this state only; unspecified is every state."""
     experiment_id: _builtins.str
-    """Jobs that log to this experiment only; empty is all."""
+    """Only jobs that log to this experiment; empty: all."""
     page_size: _builtins.int
-    """Jobs on the page, up to 1000; 0 is 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
+        """Only jobs in one of these states; empty: all."""
+
     def __init__(
         self,
         *,
-        state: _job_pb2.JobState.ValueType = ...,
+        states: _abc.Iterable[_job_pb2.JobState.ValueType] | None = ...,
         experiment_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,7 +164,7 @@ class ListJobsResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """What gets the next page; empty on the last one."""
+    """Empty on the last page."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
         """The jobs, the newest first."""
@@ -285,9 +287,9 @@ class ListWorkersRequest(_message.Message):
     job_id: _builtins.str
     """The job's id."""
     page_size: _builtins.int
-    """Workers on the page, up to 1000; 0 is 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -312,7 +314,7 @@ class ListWorkersResponse(_message.Message):
     WORKERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """What gets the next page; empty on the last one."""
+    """Empty on the last page."""
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Worker]:
         """The workers by index."""
@@ -392,9 +394,9 @@ class ListTrainableModelsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Models on the page, up to 1000; 0 is 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -418,7 +420,7 @@ class ListTrainableModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """What gets the next page; empty on the last one."""
+    """Empty on the last page."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.TrainableModel]:
         """The models by entry point."""
@@ -499,9 +501,9 @@ class ListCheckpointsRequest(_message.Message):
     job_id: _builtins.str
     """The job's id."""
     page_size: _builtins.int
-    """Checkpoints on the page, up to 1000; 0 is 50."""
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, of the same query; empty: the first page."""
     def __init__(
         self,
         *,
@@ -526,7 +528,7 @@ class ListCheckpointsResponse(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """What gets the next page; empty on the last one."""
+    """Empty on the last page."""
     @_builtins.property
     def checkpoints(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Checkpoint]:
         """The checkpoints, the newest first."""
@@ -552,20 +554,20 @@ class ReadAuditRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
-    AFTER_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job's id."""
-    after: _builtins.int
-    """Entries after this commit position only, 0 or more."""
+    after_position: _builtins.int
+    """Only entries after this position; 0: from the first."""
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
-        after: _builtins.int = ...,
+        after_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "job_id", b"job_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "job_id", b"job_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -588,7 +590,7 @@ class ReadAuditResponse(_message.Message):
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
-    AT_FIELD_NUMBER: _builtins.int
+    VERDICT_TIME_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Place in commit order, from 1."""
     worker_id: _builtins.str
@@ -612,7 +614,7 @@ class ReadAuditResponse(_message.Message):
     code: _parameter_stream_pb2.RejectCode.ValueType
     """Why it was refused; unspecified if it was applied."""
     @_builtins.property
-    def at(self) -> _timestamp_pb2.Timestamp:
+    def verdict_time(self) -> _timestamp_pb2.Timestamp:
         """When the verdict fell."""
 
     def __init__(
@@ -629,11 +631,11 @@ class ReadAuditResponse(_message.Message):
         learning_rate: _builtins.float = ...,
         accepted: _builtins.bool = ...,
         code: _parameter_stream_pb2.RejectCode.ValueType = ...,
-        at: _timestamp_pb2.Timestamp | None = ...,
+        verdict_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict_time", b"verdict_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "at", b"at", "base_version", b"base_version", "code", b"code", "incarnation", b"incarnation", "learning_rate", b"learning_rate", "position", b"position", "sequence", b"sequence", "staleness", b"staleness", "staleness_bound", b"staleness_bound", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "base_version", b"base_version", "code", b"code", "incarnation", b"incarnation", "learning_rate", b"learning_rate", "position", b"position", "sequence", b"sequence", "staleness", b"staleness", "staleness_bound", b"staleness_bound", "verdict_time", b"verdict_time", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("signature", sa.Text),
         sa.Column("metrics", sa.Text, nullable=False),
-        sa.Column("tags", sa.Text, nullable=False),
+        sa.Column("labels", sa.Text, nullable=False),
         sa.Column("artifact_format", sa.String),
         sa.Column("artifact_sha256", sa.String),
         sa.Column("artifact_size", sa.BigInteger),
