@@ -42,6 +42,8 @@ def demo(
         typer.echo(json.dumps(outcome.as_json()))
     else:
         outcome.show(console)
+        if not (target or settings.target):
+            console.print(f"synapsenet dev --data-dir {data_dir}   starts the platform on this data again", highlight=False)
 
 
 @contextmanager

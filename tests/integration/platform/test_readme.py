@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -51,10 +52,16 @@ def test_every_command_is_run_by_a_test() -> None:
 
 @pytest.mark.timeout(400)
 def test_the_first_command_does_the_main_job_and_a_second_run_works_on_its_data(tmp_path: Path) -> None:
-    for _ in range(2):
-        shown = run(f"make demo ARGS='--data-dir {tmp_path}'", seconds=180)
-        assert "rows/s" in shown
-        assert "Holm" in shown
+    shown = run(f"make demo ARGS='--data-dir {tmp_path}'", seconds=180)
+    assert "rows/s" in shown
+    assert "Holm" in shown
+    outcome = json.loads(run(f".venv/bin/synapsenet demo --data-dir {tmp_path} --json", seconds=180))
+    assert outcome["sync_accuracy"] >= 0.95
+    assert outcome["served_accuracy"] == outcome["sync_accuracy"]
+    assert outcome["rows_per_second"] > 0
+    assert 0 < outcome["p_value"] < 0.05
+    assert 0 < outcome["seconds"] < 90
+    assert outcome["model"] == "digits:2", "the first run's model is there"
 
 
 def test_the_python_program_and_the_shell_commands_work_in_their_order(tmp_path: Path) -> None:

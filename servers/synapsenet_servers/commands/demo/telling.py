@@ -46,4 +46,4 @@ class Telling:
         else:
             step = Step(None, None)
             yield step
-        self._console.print(f"[green]✓[/green] {title}: {step.result}", highlight=False)
+        self._console.print(f"[green]✓[/green] {title}: {step.result}", highlight=False, soft_wrap=True)
