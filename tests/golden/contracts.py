@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc.status_pb2 import Status
 
 _ANY = "google.protobuf.Any"
 
@@ -59,12 +59,11 @@ class Contracts:
     def response(self, method: str, raw: bytes) -> Message:
         return self._from_bytes(self._method(method).output_type.full_name, raw)
 
-    def any(self, packed: AnyMessage) -> Message:
-        """A detail of an error, as it was packed."""
-        found: Message = self.message(_ANY)
-        found.ParseFromString(packed.SerializeToString())
-        self._settle(found)
-        return found
+    def details(self, status: bytes) -> list[Any]:
+        """The details of a google.rpc.Status as JSON; those of a kind that the recorded set does not know are left out."""
+        packed = Status.FromString(status).details
+        found = [self._from_bytes(_ANY, detail.SerializeToString()) for detail in packed if self._knows(detail.TypeName())]
+        return [self.to_json(detail) for detail in found]
 
     def message(self, name: str) -> Any:
         """An empty message of that full name."""
@@ -73,6 +72,13 @@ class Contracts:
     def to_json(self, message: Message) -> Any:
         """Proto JSON with the contract's own names; floats keep every bit, bytes are base64."""
         return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=self._pool)
+
+    def _knows(self, name: str) -> bool:
+        try:
+            self._pool.FindMessageTypeByName(name)
+        except KeyError:
+            return False
+        return True
 
     def _method(self, method: str) -> MethodDescriptor:
         service, _, name = method.rpartition("/")

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from synapsenet_servers.mesh.descriptors import read_descriptors, transcoder_descriptors
+from synapsenet_servers.not_yet_available.table import TABLE
 from tests.golden.contracts import Contracts
 from tests.golden.conversations import talk, write_conversation
 from tests.golden.files import CONVERSATIONS, DESCRIPTORS, PRE_MIGRATION, SUMS, sums
@@ -35,7 +36,7 @@ async def record(folder: Path) -> None:
     (folder / DESCRIPTORS).write_bytes(descriptors.SerializeToString(deterministic=True))
     with tempfile.TemporaryDirectory(prefix="golden-") as data:
         async with open_stage(Path(data)) as stage:
-            script = Script(stage, Contracts(descriptors))
+            script = Script(stage, Contracts(descriptors), absent=TABLE)
             await record_models(script)
             await record_registry(script)
             await record_inference(script)

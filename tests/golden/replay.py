@@ -26,20 +26,6 @@ class Recorded:
     def name(self) -> str:
         return f"step {self.call.step}, {self.call.method}: {self.call.says}"
 
-    def promised(self, rows: Iterable[Row]) -> bool:
-        """Whether the answer must be what it was.
-
-        All answers must, but for NOT_YET_AVAILABLE: that one lasts as long as the row of the table that it came from. A call
-        that does something now is not made again, since those after it were recorded without its doing.
-        """
-        details = (self.answered["status"] or {}).get("details", [])
-        if not any(detail.get("reason") == "NOT_YET_AVAILABLE" for detail in details):
-            return True
-        method = f"/{self.call.method}"
-        fields = [violation["field"] for detail in details for violation in detail.get("field_violations", [])]
-        message = self.answered["status"]["message"]
-        return any(row.method == method and _refuses(row, fields, message) for row in rows)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
@@ -85,7 +71,7 @@ class Replay:
             step = self._steps[number]
             if isinstance(step, Act):
                 await self._stage.processes.play(step.act, step.job)
-            elif step.promised(self._absent):
+            elif step.call.still_made(self._absent):
                 self._stage.clock.begin(number)
                 await self._make(step)
             if number in self._spanning:
@@ -135,16 +121,9 @@ def _recorded(method: str, entry: dict[str, Any], contracts: Contracts) -> Recor
         take=entry.get("take", 0),
         until=entry.get("until", 0),
         metadata=entry.get("metadata", {}),
+        to_come=entry.get("to_come"),
     )
     return Recorded(call=call, answered={"responses": entry["responses"], "status": entry["status"]})
-
-
-def _refuses(row: Row, fields: Iterable[str], message: str) -> bool:
-    """Whether `row` is what a refusal of `fields` with that message came from; no option: it refuses the whole method."""
-    if not row.option:
-        return True
-    path, _, value = row.option.partition("=")
-    return value in message and any(field.replace("[0]", "") == path for field in fields)
 
 
 def _first(then: Any, now: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from synapsenet_servers.not_yet_available.row import Row
 from tests.golden.calls import Call, Conversation, Manner, Outcome
 from tests.golden.contracts import Contracts
 from tests.golden.files import CALLS, write_json
@@ -22,7 +23,8 @@ ACTS = "acts.json"
 class Script:
     """Steps in their order; scenarios call it."""
 
-    def __init__(self, stage: Stage, contracts: Contracts) -> None:
+    def __init__(self, stage: Stage, contracts: Contracts, *, absent: Iterable[Row]) -> None:
+        self._absent = tuple(absent)
         self._stage = stage
         self._contracts = contracts
         self._step = 0
@@ -30,8 +32,13 @@ class Script:
         self._acts: list[dict[str, Any]] = []
 
     async def call(self, method: str, *requests: Message, says: str, **how: Any) -> list[Any]:
-        """Make the call, in the manner that the other fields of `Call` say, and remember it; its responses."""
+        """Make the call, in the manner that the other fields of `Call` say, and remember it; its responses.
+
+        What is available meanwhile is left out.
+        """
         call = self._new(method, requests, says=says, **how)
+        if not call.still_made(self._absent):
+            return []
         conversation = Conversation(self._stage.channel, self._contracts, call)
         with self._stage.clock.held(call.held):
             await conversation.begin()
@@ -78,4 +85,7 @@ class Script:
             "requests": [self._contracts.to_json(request) for request in call.requests],
         }
         how = {"held": call.held, "take": call.take, "until": call.until, "metadata": call.metadata}
-        return entry | {name: value for name, value in how.items() if value} | outcome.json(self._contracts)
+        entry |= {name: value for name, value in how.items() if value}
+        if call.to_come is not None:
+            entry["to_come"] = call.to_come
+        return entry | outcome.json(self._contracts)

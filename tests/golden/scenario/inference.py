@@ -99,8 +99,8 @@ async def _refused_deployments(script: Script) -> None:
         asked: dict[str, Any] = {"model_id": "exact", "version": 3}
         return pb.DeployModelRequest(**(asked | fields))
 
-    async def refused(says: str, **fields: Any) -> None:
-        await script.call(DEPLOY, deployment(**fields), says=says)
+    async def refused(says: str, to_come: str | None = None, **fields: Any) -> None:
+        await script.call(DEPLOY, deployment(**fields), says=says, to_come=to_come)
 
     await refused("deployed already", version=1)
     await refused("no artifact")
@@ -113,12 +113,12 @@ async def _refused_deployments(script: Script) -> None:
     await refused("safetensors, which nothing runs", model_id="spare", version=1)
     await _version(script, "spare", 1, says="a version that could not be deployed is as it was before")
     await refused("batches of no rows", batching=deployment_pb2.BatchingPolicy(max_batch_size=0))
-    adaptive = deployment_pb2.BATCHING_MODE_ADAPTIVE
-    await refused("adaptive batches are not available yet", batching=deployment_pb2.BatchingPolicy(mode=adaptive))
-    await refused("nor is a latency", batching=deployment_pb2.BatchingPolicy(slo=_LINGER))
-    for mode in ("NATIVE", "PADDED", "ROW"):
-        value = deployment_pb2.DeterminismMode.Value(f"DETERMINISM_MODE_{mode}")
-        await refused(f"nor is determinism {mode}", determinism=value)
+    adaptive = deployment_pb2.BatchingPolicy(mode=deployment_pb2.BATCHING_MODE_ADAPTIVE)
+    await refused("adaptive batches", "batching.mode=BATCHING_MODE_ADAPTIVE", batching=adaptive)
+    await refused("a latency", "batching.slo", batching=deployment_pb2.BatchingPolicy(slo=_LINGER))
+    for mode in ("DETERMINISM_MODE_NATIVE", "DETERMINISM_MODE_PADDED", "DETERMINISM_MODE_ROW"):
+        value = deployment_pb2.DeterminismMode.Value(mode)
+        await refused(mode, f"determinism={mode}", determinism=value)
 
 
 async def _look(script: Script) -> None:
@@ -159,8 +159,8 @@ async def _predict(script: Script) -> None:
 async def _refused_predictions(script: Script) -> None:
     some = rows()[:1]
 
-    async def refused(says: str, request: pb.PredictRequest) -> None:
-        await script.call(PREDICT, request, says=says)
+    async def refused(says: str, request: pb.PredictRequest, to_come: str | None = None) -> None:
+        await script.call(PREDICT, request, says=says, to_come=to_come)
 
     await refused("an unknown model", _request(some, model_id="nobody"))
     await refused("an unknown version", _request(some, version=9))
@@ -171,7 +171,7 @@ async def _refused_predictions(script: Script) -> None:
     await refused("no inputs", pb.PredictRequest(selector=prediction_pb2.ModelSelector(model_id="exact")))
     await refused("no model", pb.PredictRequest(inputs=[_tensor(some)]))
     await refused("an unknown output", _request(some, output_names=["none"]))
-    await refused("a priority is not available yet", _request(some, priority=1))
+    await refused("a priority", _request(some, priority=1), "priority")
     await refused("a priority that will never be", _request(some, priority=10))
     await refused("rows that are too short", _request(some[:, :7]))
     selector = prediction_pb2.ModelSelector(model_id="exact")
@@ -218,7 +218,7 @@ async def _refused_streams(script: Script) -> None:
     await script.call(STREAM, _start(version=3), says="a version that is not deployed")
     await script.call(STREAM, _start(wanted_credits=-1), says="negative credits")
     await script.call(STREAM, _start(output_names=["none"]), says="an unknown output")
-    await script.call(STREAM, _start(priority=1), says="a priority is not available yet")
+    await script.call(STREAM, _start(priority=1), says="a priority", to_come="start.priority")
     await script.call(STREAM, _item("first", rows()[:1]), says="no start")
     await script.call(STREAM, says="nothing at all")
     await script.call(STREAM, _start(), _start(), says="a second start", manner=Manner.IN_TURN)

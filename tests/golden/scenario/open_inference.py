@@ -93,11 +93,13 @@ async def _refused_inferences(script: Script) -> None:
 
 async def _not_yet(script: Script) -> None:
     says = "not available yet"
-    await script.call(f"{_OPEN}/ModelStreamInfer", _request(), says=says)
-    await script.call(f"{_OPEN}/ModelConfig", pb.ModelConfigRequest(name="exact"), says=says)
-    await script.call(f"{_OPEN}/ModelStatistics", pb.ModelStatisticsRequest(name="exact"), says=says)
-    await script.call(f"{_OPEN}/RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="exact"), says=says)
-    await script.call(f"{_OPEN}/RepositoryModelUnload", pb.RepositoryModelUnloadRequest(model_name="exact"), says=says)
+    await script.call(f"{_OPEN}/ModelStreamInfer", _request(), says=says, to_come="")
+    await script.call(f"{_OPEN}/ModelConfig", pb.ModelConfigRequest(name="exact"), says=says, to_come="")
+    await script.call(f"{_OPEN}/ModelStatistics", pb.ModelStatisticsRequest(name="exact"), says=says, to_come="")
+    await script.call(f"{_OPEN}/RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="exact"), says=says, to_come="")
+    await script.call(
+        f"{_OPEN}/RepositoryModelUnload", pb.RepositoryModelUnloadRequest(model_name="exact"), says=says, to_come=""
+    )
 
 
 async def _rest_server(script: Script) -> None:
@@ -143,17 +145,23 @@ async def _refused_rest_inferences(script: Script) -> None:
     await _rest(script, {"inputs": [_INPUT]}, version="first", says="a version that is no number")
     await _rest(script, [_INPUT], says="a body that is no object")
     binary = _INPUT | {"parameters": {"binary_data_size": 64}}
-    await _rest(script, {"inputs": [binary]}, says="binary tensors are not available yet")
-    header = {"inference-header-content-length": "64"}
-    await _rest(script, {"inputs": [_INPUT]}, says="nor are they announced by a header", metadata=header)
+    await _rest(script, {"inputs": [binary]}, says="binary tensors", to_come="inputs.parameters.binary_data_size")
+    header = "inference-header-content-length"
+    await _rest(script, {"inputs": [_INPUT]}, says="binary tensors announced", metadata={header: "64"}, to_come=header)
 
 
 async def _rest_not_yet(script: Script) -> None:
     says = "not available yet"
-    await script.call(f"{_REST}/GetModelConfig", rest_pb.GetModelConfigRequest(model_name="exact"), says=says)
-    await script.call(f"{_REST}/GetModelStatistics", rest_pb.GetModelStatisticsRequest(model_name="exact"), says=says)
-    await script.call(f"{_REST}/LoadRepositoryModel", rest_pb.LoadRepositoryModelRequest(model_name="exact"), says=says)
-    await script.call(f"{_REST}/UnloadRepositoryModel", rest_pb.UnloadRepositoryModelRequest(model_name="exact"), says=says)
+    await script.call(f"{_REST}/GetModelConfig", rest_pb.GetModelConfigRequest(model_name="exact"), says=says, to_come="")
+    await script.call(
+        f"{_REST}/GetModelStatistics", rest_pb.GetModelStatisticsRequest(model_name="exact"), says=says, to_come=""
+    )
+    await script.call(
+        f"{_REST}/LoadRepositoryModel", rest_pb.LoadRepositoryModelRequest(model_name="exact"), says=says, to_come=""
+    )
+    await script.call(
+        f"{_REST}/UnloadRepositoryModel", rest_pb.UnloadRepositoryModelRequest(model_name="exact"), says=says, to_come=""
+    )
 
 
 def _body(content: Any) -> HttpBody:

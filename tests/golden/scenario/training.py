@@ -41,6 +41,7 @@ async def record_training(script: Script) -> None:
     await _queued_and_cancelled(script)
     await _failed(script)
     await _refused_specs(script)
+    await _options_to_come(script)
     await _not_yet(script)
     await _find(script, experiment_id)
 
@@ -161,35 +162,42 @@ async def _refused_specs(script: Script) -> None:
     await refused("more workers than this platform gives", workers=job_pb2.Workers(count=65))
     await refused("a model that is not on the list", model=job_pb2.ModelSource(entry_point="os.system"))
     await refused("a model without its arguments", model=job_pb2.ModelSource(entry_point="mlp"))
-    await refused("async", mode=job_pb2.MODE_ASYNC)
-    await refused("a staleness bound", async_options=job_pb2.AsyncOptions(max_staleness=4))
+
+
+async def _options_to_come(script: Script) -> None:
     file = job_pb2.FileSource(uri="file.parquet")
-    await refused("Parquet", training_data=job_pb2.DataSource(parquet=file, inputs=["x"], target="y"))
-    await refused("NumPy", training_data=job_pb2.DataSource(numpy=file, inputs=["x"], target="y"))
-    for kind in ("ADAGRAD", "ADAM", "ADAMW"):
-        optimizer = job_pb2.Optimizer(kind=job_pb2.OptimizerKind.Value(f"OPTIMIZER_KIND_{kind}"), learning_rate=0.1)
-        await refused(f"optimizer {kind}", optimizer=optimizer)
-    await refused("Nesterov", optimizer=job_pb2.Optimizer(learning_rate=0.1, momentum=0.5, nesterov=True))
-    await refused("weight decay", optimizer=job_pb2.Optimizer(learning_rate=0.1, weight_decay=0.1))
-    await refused("clipping", optimizer=job_pb2.Optimizer(learning_rate=0.1, clip_norm=1))
-    await refused("a schedule", schedule=job_pb2.Schedule(kind=job_pb2.SCHEDULE_KIND_COSINE))
-    await refused("fewer workers at least", workers=job_pb2.Workers(count=2, min=1))
-    await refused("more workers at most", workers=job_pb2.Workers(count=2, max=4))
-    await refused("backup workers", workers=job_pb2.Workers(count=2, backup=1))
-    await refused("compression", compression=job_pb2.Compression(gradient_codec=job_pb2.CODEC_FLOAT16))
-    await refused("checkpoints", checkpointing=job_pb2.Checkpointing(durability=job_pb2.DURABILITY_WAL))
-    await refused("a ring", topology=job_pb2.TOPOLOGY_RING)
-    await refused("shards", parameter_server_shards=2)
-    await refused("shared memory", shared_memory=True)
-    target = job_pb2.ModelVersionTarget(model_id="exact", version=3)
-    await refused("a version that the job leads through its life", model_version=target)
+    rate: dict[str, Any] = {"learning_rate": 0.1}
+    options: list[tuple[str, dict[str, Any]]] = [
+        ("spec.mode=MODE_ASYNC", {"mode": job_pb2.MODE_ASYNC}),
+        ("spec.async_options", {"async_options": job_pb2.AsyncOptions(max_staleness=4)}),
+        ("spec.training_data.parquet", {"training_data": job_pb2.DataSource(parquet=file, inputs=["x"], target="y")}),
+        ("spec.training_data.numpy", {"training_data": job_pb2.DataSource(numpy=file, inputs=["x"], target="y")}),
+        ("spec.optimizer.kind", {"optimizer": job_pb2.Optimizer(kind=job_pb2.OPTIMIZER_KIND_ADAGRAD, **rate)}),
+        ("spec.optimizer.kind", {"optimizer": job_pb2.Optimizer(kind=job_pb2.OPTIMIZER_KIND_ADAM, **rate)}),
+        ("spec.optimizer.kind", {"optimizer": job_pb2.Optimizer(kind=job_pb2.OPTIMIZER_KIND_ADAMW, **rate)}),
+        ("spec.optimizer.nesterov", {"optimizer": job_pb2.Optimizer(momentum=0.5, nesterov=True, **rate)}),
+        ("spec.optimizer.weight_decay", {"optimizer": job_pb2.Optimizer(weight_decay=0.1, **rate)}),
+        ("spec.optimizer.clip_norm", {"optimizer": job_pb2.Optimizer(clip_norm=1, **rate)}),
+        ("spec.schedule", {"schedule": job_pb2.Schedule(kind=job_pb2.SCHEDULE_KIND_COSINE)}),
+        ("spec.workers.min", {"workers": job_pb2.Workers(count=2, min=1)}),
+        ("spec.workers.max", {"workers": job_pb2.Workers(count=2, max=4)}),
+        ("spec.workers.backup", {"workers": job_pb2.Workers(count=2, backup=1)}),
+        ("spec.compression", {"compression": job_pb2.Compression(gradient_codec=job_pb2.CODEC_FLOAT16)}),
+        ("spec.checkpointing", {"checkpointing": job_pb2.Checkpointing(durability=job_pb2.DURABILITY_WAL)}),
+        ("spec.topology=TOPOLOGY_RING", {"topology": job_pb2.TOPOLOGY_RING}),
+        ("spec.parameter_server_shards", {"parameter_server_shards": 2}),
+        ("spec.shared_memory", {"shared_memory": True}),
+        ("spec.model_version", {"model_version": job_pb2.ModelVersionTarget(model_id="exact", version=3)}),
+    ]
+    for option, fields in options:
+        await script.call(CREATE, pb.CreateJobRequest(spec=spec(**fields)), says=option, to_come=option)
 
 
 async def _not_yet(script: Script) -> None:
     says = "not available yet"
-    await script.call(SCALE, pb.ScaleJobRequest(job_id="job-1", workers=3), says=says)
-    await script.call(CHECKPOINTS, pb.ListCheckpointsRequest(job_id="job-1"), says=says)
-    await script.call(AUDIT, pb.ReadAuditRequest(job_id="job-1"), says=says)
+    await script.call(SCALE, pb.ScaleJobRequest(job_id="job-1", workers=3), says=says, to_come="")
+    await script.call(CHECKPOINTS, pb.ListCheckpointsRequest(job_id="job-1"), says=says, to_come="")
+    await script.call(AUDIT, pb.ReadAuditRequest(job_id="job-1"), says=says, to_come="")
 
 
 async def _find(script: Script, experiment_id: str) -> None:

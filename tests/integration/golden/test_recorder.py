@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 
-from synapsenet_servers.not_yet_available.table import TABLE
+from synapsenet_servers.not_yet_available.row import Row
 from tests.golden.calls import Outcome
 from tests.golden.contracts import Contracts
 from tests.golden.conversations import read_conversation, talk
@@ -134,21 +136,33 @@ def test_a_field_that_the_recorded_contracts_do_not_know_is_no_difference(contra
     )
 
 
-def test_an_answer_that_was_not_available_yet_is_promised_as_long_as_its_row_stands(calls: list[Recorded]) -> None:
-    assert all(recorded.promised(TABLE) for recorded in calls)
-    unmade = [recorded for recorded in calls if not recorded.promised(())]
-    assert len(unmade) > 30
-    assert all(recorded.answered["status"]["code"] == "UNIMPLEMENTED" for recorded in unmade)
-    for row in TABLE:
-        rest = [other for other in TABLE if other is not row]
-        gone = [recorded for recorded in calls if not recorded.promised(rest)]
-        assert bool(gone) is _recorded(row.method), row
+def test_a_detail_of_a_refusal_is_compared_as_far_as_the_recorded_contracts_know_it(contracts: Contracts) -> None:
+    status = Status(code=5)
+    status.details.add().Pack(ErrorInfo(reason="MODEL_UNKNOWN", metadata={"b": "2", "a": "1"}))
+    recorded = contracts.details(status.SerializeToString())
+    assert recorded == [
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "MODEL_UNKNOWN", "metadata": {"a": "1", "b": "2"}}
+    ]
+    status.details[0].value += bytes([0xFA, 0x7F, 3]) + b"new"
+    status.details.add(type_url="type.googleapis.com/synapsenet.later.v1.Advice", value=b"anything")
+    assert contracts.details(status.SerializeToString()) == recorded
 
 
-def _recorded(method: str) -> bool:
-    """Whether the recording refuses what a row of `method` is about: those of the four areas, and external ones."""
-    area = method.strip("/").split(".")
-    return "ControlService" not in method and (area[0] == "inference" or area[1] in ("inference", "training"))
+def test_what_was_not_available_yet_is_asked_again_only_while_its_row_stands(calls: list[Recorded]) -> None:
+    to_come = [recorded for recorded in calls if not recorded.call.still_made(())]
+    assert len(to_come) > 30
+    assert {recorded.answered["status"]["code"] for recorded in to_come} == {"UNIMPLEMENTED"}
+    for recorded in to_come:
+        row = Row(method=f"/{recorded.call.method}", option=recorded.call.to_come or "", brings="")
+        assert recorded.call.still_made([row]), recorded.name
+        assert not recorded.call.still_made([Row(method=row.method, option="another", brings="")]), recorded.name
+
+
+def test_whatever_else_was_refused_is_refused_for_ever(calls: list[Recorded]) -> None:
+    for recorded in calls:
+        details = (recorded.answered["status"] or {}).get("details", [])
+        unavailable = any(detail.get("reason") == "NOT_YET_AVAILABLE" for detail in details)
+        assert recorded.call.still_made(()) is not unavailable, recorded.name
 
 
 @pytest.mark.parametrize("place", [0, 1, 4, 10])
