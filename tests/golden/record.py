@@ -42,7 +42,7 @@ async def record(folder: Path) -> None:
             await record_inference(script)
             await record_open_inference(script)
             await record_open_inference_rest(script)
-            await record_training(script)
+            await record_training(script, stage.experiment_id)
         script.write(folder)
         record_schemas(folder, Path(data))
     for name, conversation in SCRIPTS.items():

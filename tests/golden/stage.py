@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
 from synapsenet.ids import SeededIds
 from synapsenet.training.options import TrainingOptions
+from synapsenet_api.experiments.v1 import experiment_service_pb2 as experiments_pb
+from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 from synapsenet_api.open_inference import grpc_service_pb2 as open_pb
 from synapsenet_api.open_inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from synapsenet_servers.bootstrap import inference, training
@@ -24,6 +27,9 @@ from synapsenet_servers.not_yet_available.table import TABLE
 from tests.golden.clock import StepClock
 from tests.golden.processes import ScriptedProcesses
 
+if TYPE_CHECKING:  # the stubs name the asyncio kind for type checkers alone
+    from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceAsyncStub
+
 SEED = 20_261_123
 RELEASE = "0.1.0"
 _READY_S = 20.0
@@ -31,11 +37,12 @@ _READY_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A running platform; `channel` reaches every service of it."""
+    """A running platform; `channel` reaches every service of it, training jobs may log to the experiment."""
 
     channel: grpc.Channel
     clock: StepClock
     processes: ScriptedProcesses
+    experiment_id: str
 
 
 @asynccontextmanager
@@ -61,7 +68,14 @@ async def open_stage(data: Path) -> AsyncIterator[Stage]:
         processes.connect(inside)
         await _ready(inside)
         with grpc.insecure_channel(platform.mesh) as channel:
-            yield Stage(channel=channel, clock=clock, processes=processes)
+            experiment_id = await _experiment(inside)
+            yield Stage(channel=channel, clock=clock, processes=processes, experiment_id=experiment_id)
+
+
+async def _experiment(channel: grpc.aio.Channel) -> str:
+    stub: ExperimentServiceAsyncStub = ExperimentServiceStub(channel)
+    request = experiments_pb.CreateExperimentRequest(name="recorded")
+    return (await stub.CreateExperiment(request, timeout=_READY_S)).experiment.id
 
 
 async def _ready(channel: grpc.aio.Channel) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
-from synapsenet_api.experiments.v1 import experiment_service_pb2 as experiments_pb
 from synapsenet_api.training.v1 import job_pb2
 from synapsenet_api.training.v1 import training_service_pb2 as pb
 from tests.golden.calls import Manner
@@ -32,11 +31,9 @@ CREATE, GET, LIST, CANCEL, WATCH, WORKERS, DOWNLOAD, MODELS, SCALE, CHECKPOINTS,
         "ReadAudit",
     )
 )
-CREATE_EXPERIMENT = "synapsenet.experiments.v1.ExperimentService/CreateExperiment"
 
 
-async def record_training(script: Script) -> None:
-    experiment_id = await _experiment(script)
+async def record_training(script: Script, experiment_id: str) -> None:
     await _finished(script, experiment_id)
     await _queued_and_cancelled(script)
     await _failed(script)
@@ -64,12 +61,6 @@ def spec(**changes: Any) -> job_pb2.JobSpec:
 def _data(training_set_id: str) -> job_pb2.DataSource:
     source = job_pb2.TrainingSetSource(training_set_id=training_set_id)
     return job_pb2.DataSource(training_set=source, inputs=["points:x"], target="points:y")
-
-
-async def _experiment(script: Script) -> str:
-    request = experiments_pb.CreateExperimentRequest(name="recorded")
-    [answer] = await script.call(CREATE_EXPERIMENT, request, says="the experiment that a job logs to")
-    return str(answer.experiment.experiment_id)
 
 
 async def _create(script: Script, says: str, **changes: Any) -> str:

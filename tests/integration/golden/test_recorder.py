@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from synapsenet_servers.not_yet_available.row import Row
+from synapsenet_servers.not_yet_available.table import TABLE
 from tests.golden.calls import Outcome
 from tests.golden.contracts import Contracts
 from tests.golden.conversations import read_conversation, talk
-from tests.golden.files import CONVERSATIONS, DESCRIPTORS, PRE_MIGRATION, SUMS
+from tests.golden.files import CALLS, CONVERSATIONS, DESCRIPTORS, PRE_MIGRATION, SUMS
 from tests.golden.record import record
-from tests.golden.replay import Recorded, differences, recorded_calls
+from tests.golden.replay import Recorded, Replay, differences, recorded_calls
+from tests.golden.stage import open_stage
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,26 @@ async def test_two_recordings_are_the_same_to_the_last_byte(tmp_path: Path) -> N
 def test_an_answer_as_it_was_is_no_difference(contracts: Contracts, calls: list[Recorded]) -> None:
     for recorded in calls:
         assert differences(recorded, outcome(recorded, contracts), contracts) == []
+
+
+async def test_a_platform_that_answers_otherwise_than_was_recorded_is_found_out(tmp_path: Path, contracts: Contracts) -> None:
+    shutil.copytree(PRE_MIGRATION, tmp_path / "recorded")
+    for method, old, new in (
+        ("synapsenet.models.v1.ModelService/GetModel", "Whole numbers in", "Other numbers in"),
+        ("synapsenet.inference.v1.InferenceService/UndeployModel", "DEPLOYMENT_UNKNOWN", "DEPLOYMENT_GONE"),
+        ("synapsenet.training.v1.TrainingService/ListWorkers", '"pid": 1003', '"pid": 1004'),
+    ):
+        path = tmp_path / "recorded" / CALLS / f"{method}.json"
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+    async with open_stage(tmp_path / "data") as stage:
+        replay = Replay(tmp_path / "recorded", contracts, stage, absent=TABLE)
+        await replay.run()
+    assert len(replay.differences) == 3
+    assert "Other numbers in" in replay.differences[0]
+    assert "DEPLOYMENT_GONE" in replay.differences[1]
+    assert "pid was 1004, is 1003" in replay.differences[2]
 
 
 def _rename(answer: Any) -> None:
