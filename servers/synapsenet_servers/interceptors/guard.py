@@ -134,7 +134,7 @@ def _reading(handler: Handler) -> Callable[[bytes], Any] | None:
             return InvalidArgument(
                 "MESSAGE_MALFORMED",
                 f"a request message of {len(data)} bytes is none of this method's contract",
-                remedy="send texts as UTF-8, nest less than 100 deep, and make the client from the contracts that reflection shows",
+                remedy="send texts as UTF-8, nest less than 100 deep, and make the client from what reflection shows",
             )
 
     return None if deserialize is None else read
