@@ -15,6 +15,9 @@ from synapsenet.adapters.sql.migrate import MIGRATIONS
 from tests.golden.files import SCHEMAS
 
 AREAS = ("models", "registry", "inference", "training")
+_STATEMENTS = r"""
+    SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY type DESC, name
+"""
 _REVISION = re.compile(r"-- revision (\S+)\n")
 
 
@@ -22,7 +25,7 @@ def schema(database: Path) -> str:
     """The revision and the statements that made `database`, each on a line, in one order and with single spaces."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
+        rows = connection.execute(_STATEMENTS)
         statements = [" ".join(sql.split()) for (sql,) in rows]
     return "\n".join([f"-- revision {revision}", *(f"{statement};" for statement in statements)]) + "\n"
 

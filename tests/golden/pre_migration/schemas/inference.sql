@@ -5,6 +5,5 @@ CREATE TABLE deployments ( model_id VARCHAR NOT NULL, version INTEGER NOT NULL, 
 CREATE TABLE log_bounds ( shard INTEGER NOT NULL, trimmed BIGINT NOT NULL, PRIMARY KEY (shard) );
 CREATE TABLE outbox ( number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id VARCHAR NOT NULL, aggregate VARCHAR NOT NULL, sequence BIGINT NOT NULL, position BIGINT, type VARCHAR NOT NULL, payload BLOB NOT NULL, occurred_at DATETIME NOT NULL, CONSTRAINT uq_outbox_id UNIQUE (id), CONSTRAINT uq_outbox_aggregate_sequence UNIQUE (aggregate, sequence) );
 CREATE TABLE requests ( id VARCHAR NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL, remembered_at DATETIME NOT NULL, PRIMARY KEY (id) );
-CREATE TABLE sqlite_sequence(name,seq);
 CREATE UNIQUE INDEX ix_outbox_position ON outbox (position);
 CREATE INDEX ix_requests_remembered_at ON requests (remembered_at);

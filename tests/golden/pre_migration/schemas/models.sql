@@ -5,6 +5,5 @@ CREATE TABLE log_bounds ( shard INTEGER NOT NULL, trimmed BIGINT NOT NULL, PRIMA
 CREATE TABLE models ( id VARCHAR NOT NULL, name VARCHAR NOT NULL, description VARCHAR NOT NULL, labels JSON NOT NULL, task VARCHAR NOT NULL, revision INTEGER NOT NULL, created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL, PRIMARY KEY (id), CONSTRAINT uq_models_name UNIQUE (name) );
 CREATE TABLE outbox ( number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id VARCHAR NOT NULL, aggregate VARCHAR NOT NULL, sequence BIGINT NOT NULL, position BIGINT, type VARCHAR NOT NULL, payload BLOB NOT NULL, occurred_at DATETIME NOT NULL, CONSTRAINT uq_outbox_id UNIQUE (id), CONSTRAINT uq_outbox_aggregate_sequence UNIQUE (aggregate, sequence) );
 CREATE TABLE requests ( id VARCHAR NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL, remembered_at DATETIME NOT NULL, PRIMARY KEY (id) );
-CREATE TABLE sqlite_sequence(name,seq);
 CREATE UNIQUE INDEX ix_outbox_position ON outbox (position);
 CREATE INDEX ix_requests_remembered_at ON requests (remembered_at);
