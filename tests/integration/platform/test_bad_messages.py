@@ -52,7 +52,7 @@ WORDS = {
     "10 KB": "i" * 10_240,
     "10 KB of unicode": "😀" * 2_560,
 }
-LONGEST_SENTENCE = 2_100
+LONGEST_SENTENCE = 2_700
 
 
 @pytest.fixture(scope="module")
