@@ -51,7 +51,7 @@ def get(session: Session, experiment: Experiment) -> None:
 def list_experiments(session: Session, project: Annotated[str, typer.Option(help="Only of this project.")] = "") -> None:
     """List experiments, the newest first."""
     columns = {
-        "ID": lambda experiment: experiment.experiment_id,
+        "ID": lambda experiment: experiment.id,
         "PROJECT": lambda experiment: experiment.project,
         "NAME": lambda experiment: experiment.name,
         "CREATED": lambda experiment: experiment.create_time.ToJsonString(),
@@ -168,10 +168,10 @@ def history(session: Session, run: Run, metric: Annotated[str, typer.Argument(me
 def list_runs(
     session: Session,
     experiment: Experiment,
-    status: Annotated[list[str] | None, typer.Option(help="RUNNING, FINISHED, FAILED or CANCELLED; may be repeated.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="RUNNING, FINISHED, FAILED or CANCELLED; may be repeated.")] = None,
 ) -> None:
     """List an experiment's runs, the newest first."""
-    session.out.table("runs", session.client.experiments.list_runs(experiment, statuses=status or []), _RUN_COLUMNS)
+    session.out.table("runs", session.client.experiments.list_runs(experiment, states=state or []), _RUN_COLUMNS)
 
 
 @command(runs, "get")
@@ -198,11 +198,11 @@ def create_run(
 def finish_run(
     session: Session,
     run: Run,
-    status: Annotated[str, typer.Option(help="FINISHED, FAILED or CANCELLED.")] = "FINISHED",
+    state: Annotated[str, typer.Option(help="FINISHED, FAILED or CANCELLED.")] = "FINISHED",
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """End a run."""
-    session.out.record(session.client.experiments.finish_run(run, status=status, reason=reason))
+    session.out.record(session.client.experiments.finish_run(run, state=state, reason=reason))
 
 
 @command(runs, "delete")
@@ -222,10 +222,10 @@ def _metrics(run: Any) -> str:
     return " ".join(f"{name}={summary.last:.6g}" for name, summary in sorted(run.metrics.items()))
 
 
-def _status(run: Any) -> str:
-    from synapsenet_api.experiments.v1.run_pb2 import RunStatus
+def _state(run: Any) -> str:
+    from synapsenet_api.experiments.v1.run_pb2 import RunState
 
-    return RunStatus.Name(run.status).removeprefix("RUN_STATUS_")
+    return RunState.Name(run.state).removeprefix("RUN_STATE_")
 
 
 def _pair_status(pair: Any) -> str:
@@ -235,9 +235,9 @@ def _pair_status(pair: Any) -> str:
 
 
 _RUN_COLUMNS = {
-    "RUN": lambda run: run.run_id,
+    "RUN": lambda run: run.id,
     "EXPERIMENT": lambda run: run.experiment_id,
-    "STATUS": _status,
+    "STATE": _state,
     "SEED": lambda run: run.seed if run.HasField("seed") else "",
     "PARAMS": lambda run: _params(run.params),
     "METRICS": _metrics,

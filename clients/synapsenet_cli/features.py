@@ -114,8 +114,8 @@ def write(
         session.out.record(summary)
 
 
-@command(app, "get")
-def get(
+@command(app, "read")
+def read(
     session: Session,
     features: Annotated[list[str], typer.Argument(metavar="GROUP:FEATURE…", help="References; GROUP:* is all of a group.")],
     entity: Annotated[

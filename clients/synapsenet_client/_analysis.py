@@ -8,7 +8,7 @@ from synapsenet_api.experiments.v1 import analysis_service_pb2 as pb
 from synapsenet_api.experiments.v1.comparison_pb2 import Comparison, Correction, Representative, SignificanceTest
 from synapsenet_api.experiments.v1.importance_pb2 import HyperparameterImportance
 from synapsenet_api.experiments.v1.metric_pb2 import Direction, Reducer
-from synapsenet_api.experiments.v1.run_pb2 import Run, RunStatus
+from synapsenet_api.experiments.v1.run_pb2 import Run, RunState
 from synapsenet_api.experiments.v1.trajectory_pb2 import TrajectoryComparison
 from synapsenet_client._calls import Ask, Pages, answering, paging
 from synapsenet_client._enums import enum_value, enum_values
@@ -65,7 +65,7 @@ class AnalysisMethods:
         test: str = "",
         confidence: float | None = None,
         alpha: float | None = None,
-        statuses: Iterable[str] = (),
+        states: Iterable[str] = (),
         representative: str = "",
     ) -> Ask[pb.CompareExperimentsResponse, Comparison]:
         """Compare 1 to 100 entries by a metric: figures, hyperparameters, the best one, a p-value for every pair.
@@ -81,7 +81,7 @@ class AnalysisMethods:
             test: PAIRED_T, WELCH_T, MANN_WHITNEY, PERMUTATION; empty: as fits the seeds.
             confidence: of the intervals; None: 0.95.
             alpha: level of significance; None: 0.05.
-            statuses: runs that count; empty: FINISHED.
+            states: runs that count; empty: FINISHED.
             representative: what stands for an experiment: ONLY_CONFIGURATION, ALL_RUNS, BEST_CONFIGURATION.
 
         Raises:
@@ -98,7 +98,7 @@ class AnalysisMethods:
             test=enum_value("test", SignificanceTest, test),
             confidence=confidence,
             alpha=alpha,
-            statuses=enum_values("statuses", RunStatus, statuses),
+            states=enum_values("states", RunState, states),
             representative=enum_value("representative", Representative, representative),
         )
         return Ask(request, lambda answer: answer.comparison)
@@ -115,7 +115,7 @@ class AnalysisMethods:
         threshold: float | None = None,
         best_so_far: bool = False,
         direction: str = "",
-        statuses: Iterable[str] = (),
+        states: Iterable[str] = (),
     ) -> Ask[pb.CompareTrajectoriesResponse, TrajectoryComparison]:
         """Compare how a metric evolved over steps."""
         request = pb.CompareTrajectoriesRequest(
@@ -127,7 +127,7 @@ class AnalysisMethods:
             threshold=threshold,
             best_so_far=best_so_far,
             direction=enum_value("direction", Direction, direction),
-            statuses=enum_values("statuses", RunStatus, statuses),
+            states=enum_values("states", RunState, states),
         )
         return Ask(request, lambda answer: answer.comparison)
 
@@ -140,7 +140,7 @@ class AnalysisMethods:
         reducer: str = "",
         params: Iterable[str] = (),
         interactions: bool = False,
-        statuses: Iterable[str] = (),
+        states: Iterable[str] = (),
     ) -> Ask[pb.GetHyperparameterImportanceResponse, HyperparameterImportance]:
         """Rank the hyperparameters of an experiment by how much of a metric's variance they explain."""
         request = pb.GetHyperparameterImportanceRequest(
@@ -149,6 +149,6 @@ class AnalysisMethods:
             reducer=enum_value("reducer", Reducer, reducer),
             params=params,
             interactions=interactions,
-            statuses=enum_values("statuses", RunStatus, statuses),
+            states=enum_values("states", RunState, states),
         )
         return Ask(request, lambda answer: answer.importance)

@@ -1,4 +1,4 @@
-"""Enum values by the names that people use: `FINISHED` for `RUN_STATUS_FINISHED`."""
+"""Enum values by the names that people use: `FINISHED` for `RUN_STATE_FINISHED`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def enum_name(kind: Any, value: int) -> str:
 
 
 def prefix_of(kind: Any) -> str:
-    """What all names of a generated enum begin with, `RUN_STATUS_`; its zero is always `…UNSPECIFIED`."""
+    """What all names of a generated enum begin with, `RUN_STATE_`; its zero is always `…UNSPECIFIED`."""
     zero: str = kind.Name(0)
     return zero.removesuffix("UNSPECIFIED")

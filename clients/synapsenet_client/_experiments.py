@@ -10,7 +10,7 @@ from synapsenet_api.experiments.v1 import experiment_service_pb2 as pb
 from synapsenet_api.experiments.v1.experiment_pb2 import Configuration, Experiment
 from synapsenet_api.experiments.v1.metric_pb2 import Direction, MetricDefinition, MetricPoints
 from synapsenet_api.experiments.v1.parameter_pb2 import ParameterDefinition
-from synapsenet_api.experiments.v1.run_pb2 import Run, RunStatus
+from synapsenet_api.experiments.v1.run_pb2 import Run, RunState
 from synapsenet_client._analysis import AnalysisMethods
 from synapsenet_client._calls import Ask, Asyncio, Blocking, Download, Pages, Upload, answering, paging
 from synapsenet_client._enums import enum_value, enum_values
@@ -161,12 +161,12 @@ class RunMethods:
 
     @paging
     def list_runs(
-        self, experiment_id: str, *, statuses: Iterable[str] = (), configuration_id: str = "", page_size: int = 0
+        self, experiment_id: str, *, states: Iterable[str] = (), configuration_id: str = "", page_size: int = 0
     ) -> Pages[pb.ListRunsResponse, Run]:
-        """The runs of an experiment, the newest first; `statuses` are RUNNING, FINISHED, FAILED, CANCELLED."""
+        """The runs of an experiment, the newest first; `states` are RUNNING, FINISHED, FAILED, CANCELLED."""
         request = pb.ListRunsRequest(
             experiment_id=experiment_id,
-            statuses=enum_values("statuses", RunStatus, statuses),
+            states=enum_values("states", RunState, states),
             configuration_id=configuration_id,
             page_size=page_size,
         )
@@ -198,9 +198,9 @@ class RunMethods:
         return Ask(pb.DeleteRunRequest(run_id=run_id), lambda answer: None)
 
     @answering
-    def finish_run(self, run_id: str, *, status: str = "", reason: str = "") -> Ask[pb.FinishRunResponse, Run]:
+    def finish_run(self, run_id: str, *, state: str = "", reason: str = "") -> Ask[pb.FinishRunResponse, Run]:
         """End a run as FINISHED (default), FAILED or CANCELLED."""
-        request = pb.FinishRunRequest(run_id=run_id, status=enum_value("status", RunStatus, status), reason=reason)
+        request = pb.FinishRunRequest(run_id=run_id, state=enum_value("state", RunState, state), reason=reason)
         return Ask(request, lambda answer: answer.run)
 
     @answering
@@ -208,7 +208,7 @@ class RunMethods:
         """Say that a run is alive; answers where it stands: one that reads other than RUNNING should stop."""
         return Ask(
             pb.HeartbeatRunRequest(run_id=run_id),
-            lambda answer: RunStatus.Name(answer.status).removeprefix("RUN_STATUS_"),
+            lambda answer: RunState.Name(answer.state).removeprefix("RUN_STATE_"),
         )
 
 

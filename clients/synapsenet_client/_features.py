@@ -120,7 +120,7 @@ class GroupMethods:
     @answering
     def get(self, name: str) -> Ask[pb.GetFeatureGroupResponse, FeatureGroup]:
         """One group."""
-        return Ask(pb.GetFeatureGroupRequest(name=name), lambda answer: answer.group)
+        return Ask(pb.GetFeatureGroupRequest(group=name), lambda answer: answer.group)
 
     @paging
     def list(self, *, page_size: int = 0) -> Pages[pb.ListFeatureGroupsResponse, FeatureGroup]:
@@ -175,7 +175,7 @@ class GroupMethods:
     @answering
     def delete(self, name: str) -> Ask[pb.DeleteFeatureGroupResponse, None]:
         """Delete a group with its online values and its history; training sets stay."""
-        return Ask(pb.DeleteFeatureGroupRequest(name=name), lambda answer: None)
+        return Ask(pb.DeleteFeatureGroupRequest(group=name), lambda answer: None)
 
 
 class ValueMethods:

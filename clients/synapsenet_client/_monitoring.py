@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from synapsenet_api.monitoring.v1 import monitoring_service_pb2 as pb
-from synapsenet_api.monitoring.v1.alert_pb2 import Alert, Silence
+from synapsenet_api.monitoring.v1.alert_pb2 import Alert, AlertEvent, AlertState, Silence
 from synapsenet_api.monitoring.v1.consistency_pb2 import ConsistencyReport
 from synapsenet_api.monitoring.v1.freshness_pb2 import EntityFreshness, GroupFreshness
 from synapsenet_client._calls import Ask, Asyncio, Blocking, Pages, Watch, answering, paging, streaming
+from synapsenet_client._enums import enum_values
 from synapsenet_client._times import duration, timestamp
 
 
@@ -93,24 +94,29 @@ class ConsistencyMethods:
 class AlertMethods:
     """What is wrong, and what is kept quiet."""
 
+    @answering
+    def get_alert(self, fingerprint: str) -> Ask[pb.GetAlertResponse, Alert]:
+        """One alert."""
+        return Ask(pb.GetAlertRequest(fingerprint=fingerprint), lambda answer: answer.alert)
+
     @paging
     def list_alerts(
         self, *, group: str = "", states: Iterable[str] = (), page_size: int = 0
     ) -> Pages[pb.ListAlertsResponse, Alert]:
         """Alerts, the newest first; `states` are PENDING, FIRING, RESOLVED, by default the first two."""
-        request = pb.ListAlertsRequest(group=group, state=states, page_size=page_size)
+        request = pb.ListAlertsRequest(
+            group=group, states=enum_values("states", AlertState, states), page_size=page_size
+        )
         return Pages(request, lambda page: page.alerts)
 
     @streaming
-    def watch_alerts(
-        self, *, group: str = "", after_position: int | None = None
-    ) -> Watch[pb.WatchAlertsResponse, pb.WatchAlertsResponse]:
-        """Every change of an alert with its position; resume after the last position that was seen.
+    def watch_alerts(self, *, group: str = "", after_position: int = 0) -> Watch[pb.WatchAlertsResponse, AlertEvent]:
+        """Changes of alerts, stored ones first, then as they happen; resume after the last position that was seen.
 
         Raises:
             OutOfRange: the position is no longer kept.
         """
-        return Watch(pb.WatchAlertsRequest(group=group, after_position=after_position), lambda answer: answer)
+        return Watch(pb.WatchAlertsRequest(group=group, after_position=after_position), lambda answer: answer.event)
 
     @answering
     def create_silence(
@@ -132,6 +138,11 @@ class AlertMethods:
             author=author,
         )
         return Ask(pb.CreateSilenceRequest(silence=silence, request_id=request_id), lambda answer: answer.silence)
+
+    @answering
+    def get_silence(self, silence_id: str) -> Ask[pb.GetSilenceResponse, Silence]:
+        """One silence."""
+        return Ask(pb.GetSilenceRequest(silence_id=silence_id), lambda answer: answer.silence)
 
     @paging
     def list_silences(

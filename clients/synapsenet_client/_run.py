@@ -25,7 +25,7 @@ class _Logging:
     """What both kinds of run share: the buffer, and what its end means."""
 
     def __init__(self, run: Run, *, max_buffered_points: int, patience: float) -> None:
-        self.id = run.run_id
+        self.id = run.id
         self.experiment_id = run.experiment_id
         self.configuration_id = run.configuration_id
         self._outbox = Outbox(limit=max_buffered_points, patience=patience)
@@ -79,7 +79,7 @@ class LoggedRun(_Logging):
         self._add(metrics, step)
         self._wake.set()
 
-    def finish(self, status: str = "FINISHED", *, reason: str = "") -> None:
+    def finish(self, state: str = "FINISHED", *, reason: str = "") -> None:
         """Deliver what is left and end the run.
 
         Raises:
@@ -88,7 +88,7 @@ class LoggedRun(_Logging):
         self._ended = True
         self._wake.set()
         self._thread.join()
-        self._end(status, reason)
+        self._end(state, reason)
         if (loss := self._loss()) is not None:
             raise loss
 
@@ -99,16 +99,16 @@ class LoggedRun(_Logging):
         if problem is None:
             self.finish()
             return
-        status, reason = _ending(problem)
+        state, reason = _ending(problem)
         try:
-            self.finish(status, reason=reason)
+            self.finish(state, reason=reason)
         except SynapseNetError as loss:
             problem.add_note(f"the run was not logged whole: {loss}")
 
-    def _end(self, status: str, reason: str) -> None:
+    def _end(self, state: str, reason: str) -> None:
         while True:
             try:
-                self._experiments.finish_run(self.id, status=status, reason=reason)
+                self._experiments.finish_run(self.id, state=state, reason=reason)
                 return
             except SynapseNetError as failure:
                 if self._failure is not None:
@@ -148,7 +148,7 @@ class AsyncLoggedRun(_Logging):
         self._add(metrics, step)
         self._wake.set()
 
-    async def finish(self, status: str = "FINISHED", *, reason: str = "") -> None:
+    async def finish(self, state: str = "FINISHED", *, reason: str = "") -> None:
         """Deliver what is left and end the run.
 
         Raises:
@@ -157,7 +157,7 @@ class AsyncLoggedRun(_Logging):
         self._ended = True
         self._wake.set()
         await self._task
-        await self._end(status, reason)
+        await self._end(state, reason)
         if (loss := self._loss()) is not None:
             raise loss
 
@@ -170,16 +170,16 @@ class AsyncLoggedRun(_Logging):
         if problem is None:
             await self.finish()
             return
-        status, reason = _ending(problem)
+        state, reason = _ending(problem)
         try:
-            await self.finish(status, reason=reason)
+            await self.finish(state, reason=reason)
         except SynapseNetError as loss:
             problem.add_note(f"the run was not logged whole: {loss}")
 
-    async def _end(self, status: str, reason: str) -> None:
+    async def _end(self, state: str, reason: str) -> None:
         while True:
             try:
-                await self._experiments.finish_run(self.id, status=status, reason=reason)
+                await self._experiments.finish_run(self.id, state=state, reason=reason)
                 return
             except SynapseNetError as failure:
                 if self._failure is not None:
@@ -209,7 +209,7 @@ class AsyncLoggedRun(_Logging):
 
 
 def _ending(problem: BaseException) -> tuple[str, str]:
-    """Status and reason of a run whose block was left by an exception."""
+    """State and reason of a run whose block was left by an exception."""
     if isinstance(problem, KeyboardInterrupt | asyncio.CancelledError):
         return "CANCELLED", "interrupted"
     return "FAILED", f"{type(problem).__name__}: {problem}"[:500]

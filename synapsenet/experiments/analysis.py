@@ -29,7 +29,7 @@ from synapsenet.experiments.existence import existing
 from synapsenet.experiments.filter_grammar import parse_filter, parse_order
 from synapsenet.experiments.importance import Ranking, rank_parameters
 from synapsenet.experiments.metric_choice import direction_of, preference, reduced, reducer_of, unknown_metric
-from synapsenet.experiments.model import Experiment, Reducer, Run, RunStatus
+from synapsenet.experiments.model import Experiment, Reducer, Run, RunState
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.experiments.pairs import compare_pairs
 from synapsenet.experiments.parameters import report_parameters
@@ -75,7 +75,7 @@ class ImportanceWish:
     experiment_id: str
     metric: str = ""
     reducer: Reducer | None = None
-    statuses: frozenset[RunStatus] = frozenset({RunStatus.FINISHED})
+    states: frozenset[RunState] = frozenset({RunState.FINISHED})
     params: tuple[str, ...] = ()
     interactions: bool = False
 
@@ -277,7 +277,7 @@ def _diverged(entry: Entry) -> int:
 
 
 def _ranked(wish: ImportanceWish, experiment: Experiment, runs: Sequence[Run], options: ExperimentsOptions) -> Importance:
-    counted = [run for run in runs if run.status in wish.statuses]
+    counted = [run for run in runs if run.state in wish.states]
     metric, candidates = _importance_metric(wish, experiment, counted)
     direction, _ = direction_of(metric, [experiment])
     reducer = reducer_of(metric, [experiment], direction, wish.reducer)

@@ -10,7 +10,7 @@ import numpy as np
 
 from synapsenet.errors import InvalidArgument
 from synapsenet.experiments.metric_choice import DirectionSource, reduced
-from synapsenet.experiments.model import Direction, Experiment, Parameter, Reducer, Run, RunStatus
+from synapsenet.experiments.model import Direction, Experiment, Parameter, Reducer, Run, RunState
 from synapsenet.experiments.significance import t_quantile
 
 
@@ -67,7 +67,7 @@ class PairStatus(Enum):
 class ExclusionReason(Enum):
     """Why a run does not count."""
 
-    STATUS = "status"
+    STATE = "state"
     METRIC_MISSING = "metric_missing"
     NOT_FINITE = "not_finite"
 
@@ -94,7 +94,7 @@ class Question:
     test: Test = Test.AUTO
     confidence: float = 0.95
     alpha: float = 0.05
-    statuses: frozenset[RunStatus] = frozenset({RunStatus.FINISHED})
+    states: frozenset[RunState] = frozenset({RunState.FINISHED})
     representative: Representative = Representative.AUTO
     at_step: int | None = None
     at_fraction: float | None = None
@@ -161,8 +161,8 @@ class Subject:
     """What is compared under one entry: runs of one experiment.
 
     Attributes:
-        runs: ordered by seed, then id; all of the allowed statuses.
-        barred: runs of other statuses.
+        runs: ordered by seed, then id; all of the allowed states.
+        barred: runs of other states.
     """
 
     entry: str
@@ -284,8 +284,8 @@ def stand_for(entry: str, experiment: Experiment, runs: Sequence[Run], question:
         experiment=experiment,
         representative=representative,
         configuration_id=configuration,
-        runs=tuple(run for run in standing if run.status in question.statuses),
-        barred=tuple(run for run in standing if run.status not in question.statuses),
+        runs=tuple(run for run in standing if run.state in question.states),
+        barred=tuple(run for run in standing if run.state not in question.states),
     )
 
 
@@ -305,7 +305,7 @@ def _representative(entry: str, configurations: Collection[str], question: Quest
 
 def measure(subject: Subject, metric: str, reducer: Reducer, confidence: float) -> Entry:
     """The line of `subject` for `metric`; figures of its other metrics are of their last values."""
-    replicates, excluded = [], [Excluded(run=run, reason=ExclusionReason.STATUS) for run in subject.barred]
+    replicates, excluded = [], [Excluded(run=run, reason=ExclusionReason.STATE) for run in subject.barred]
     for run in subject.runs:
         value = reduced(run, metric, reducer)
         if value is None:

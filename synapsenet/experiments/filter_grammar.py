@@ -32,7 +32,7 @@ from synapsenet.experiments.filtering import (
     Value,
     as_time,
 )
-from synapsenet.experiments.model import LARGEST_INTEGER, RunStatus
+from synapsenet.experiments.model import LARGEST_INTEGER, RunState
 
 LONGEST_FILTER = 10_240
 MOST_COMPARISONS = 200
@@ -180,7 +180,7 @@ class _Typed(Transformer[Token, Any]):
         (field, _), comparator_token, value_token = children
         comparator = Comparator(str(comparator_token))
         value = self._value(field, value_token)
-        if comparator.orders and (isinstance(value, bool) or field.kind is Kind.STATUS):
+        if comparator.orders and (isinstance(value, bool) or field.kind is Kind.STATE):
             raise self._refuse(comparator_token, "= or !=")
         return Compare(field, comparator, value)
 
@@ -239,7 +239,7 @@ class _Typed(Transformer[Token, Any]):
                 return self._number(token)
             case Kind.TEXT if token.type != "NUMBER":
                 return _unquoted(token)
-            case Kind.STATUS if _unquoted(token).lower() in _STATUSES:
+            case Kind.STATE if _unquoted(token).lower() in _STATES:
                 return _unquoted(token).lower()
             case Kind.TIME if (instant := as_time(_unquoted(token))) is not None:
                 return instant
@@ -258,7 +258,7 @@ class _Typed(Transformer[Token, Any]):
 
 _SUBJECTS = {subject.value: subject for subject in Subject}
 _AGGREGATES = {aggregate.value: aggregate for aggregate in Aggregate}
-_STATUSES = {status.value for status in RunStatus}
+_STATES = {state.value for state in RunState}
 
 
 def _word(token: Token) -> str | bool:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeAlias
 
-from synapsenet.experiments.model import Experiment, MetricSummary, Parameter, Run, RunStatus
+from synapsenet.experiments.model import Experiment, MetricSummary, Parameter, Run, RunState
 
 
 class Subject(Enum):
@@ -42,7 +42,7 @@ class Kind(Enum):
     ANY = "a number, a text, true or false"
     NUMBER = "a number"
     TEXT = "a text"
-    STATUS = "one of running, finished, failed, cancelled"
+    STATE = "one of running, finished, failed, cancelled"
     TIME = 'an RFC 3339 time such as "2026-01-01T12:00:00Z"'
 
 
@@ -50,7 +50,7 @@ ATTRIBUTES: Mapping[Subject, Mapping[str, Kind]] = {
     Subject.RUN: {
         "id": Kind.TEXT,
         "name": Kind.TEXT,
-        "status": Kind.STATUS,
+        "state": Kind.STATE,
         "seed": Kind.NUMBER,
         "configuration_id": Kind.TEXT,
         "create_time": Kind.TIME,
@@ -188,8 +188,8 @@ def value_of(field: Field, run: Run, experiment: Experiment) -> Value | None:
             summary = run.metrics.get(field.name)
             return None if summary is None else _aggregated(summary, field.aggregate)
         case _:
-            value: Value | RunStatus | None = getattr(run if field.subject is Subject.RUN else experiment, field.name)
-            return value.value if isinstance(value, RunStatus) else value
+            value: Value | RunState | None = getattr(run if field.subject is Subject.RUN else experiment, field.name)
+            return value.value if isinstance(value, RunState) else value
 
 
 def _aggregated(summary: MetricSummary, aggregate: Aggregate) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from synapsenet.experiments.model import RunStatus
+from synapsenet.experiments.model import RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class RunStarted:
 class RunEnded:
     run_id: str
     experiment_id: str
-    status: RunStatus
+    state: RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

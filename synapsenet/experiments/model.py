@@ -22,7 +22,7 @@ MOST_LABELS = 1000
 LARGEST_INTEGER = 2**63 - 1
 
 
-class RunStatus(Enum):
+class RunState(Enum):
     """Where a run stands."""
 
     RUNNING = "running"
@@ -151,8 +151,8 @@ class Run:
     id: str
     experiment_id: str
     name: str = ""
-    status: RunStatus = RunStatus.RUNNING
-    status_reason: str = ""
+    state: RunState = RunState.RUNNING
+    state_reason: str = ""
     seed: int | None = None
     params: Mapping[str, Parameter] = field(default_factory=dict)
     configuration_id: str = ""
@@ -165,13 +165,13 @@ class Run:
     def __post_init__(self) -> None:
         if self.name:
             check_name(self.name, "name")
-        check_text(self.status_reason, "reason")
+        check_text(self.state_reason, "reason")
         check_params(self.params)
         check_tags(self.tags)
 
     def silent_for(self, now: datetime) -> float:
         """Seconds since it was last heard of; 0 once it has ended."""
-        return 0.0 if self.status is not RunStatus.RUNNING else (now - self.heartbeat_time).total_seconds()
+        return 0.0 if self.state is not RunState.RUNNING else (now - self.heartbeat_time).total_seconds()
 
 
 def check_name(name: str, path: str) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from synapsenet.experiments.configuration import Configuration
 from synapsenet.experiments.filtering import Filter, Ordering
-from synapsenet.experiments.model import Experiment, Run, RunStatus
+from synapsenet.experiments.model import Experiment, Run, RunState
 from synapsenet.experiments.series import Logged, Points
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.work import UnitOfWork
@@ -94,7 +94,7 @@ class RunRecords(ABC):
     def find(self, id: str) -> Run | None: ...
 
     @abstractmethod
-    def heard(self, id: str, at: datetime) -> RunStatus | None:
+    def heard(self, id: str, at: datetime) -> RunState | None:
         """Note that the run was heard of; where it stands, None if there is no such run."""
 
     @abstractmethod
@@ -102,9 +102,9 @@ class RunRecords(ABC):
 
     @abstractmethod
     def page(
-        self, experiment_id: str, page: PageRequest, *, statuses: Collection[RunStatus] = (), configuration_id: str = ""
+        self, experiment_id: str, page: PageRequest, *, states: Collection[RunState] = (), configuration_id: str = ""
     ) -> Page[Run]:
-        """Runs of the experiment, the newest first, ties by id; empty `statuses` and `configuration_id` take all."""
+        """Runs of the experiment, the newest first, ties by id; empty `states` and `configuration_id` take all."""
 
     @abstractmethod
     def of(self, experiment_ids: Collection[str], *, limit: int) -> dict[str, list[Run]]:

@@ -10,7 +10,7 @@ from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound
 from synapsenet.experiments.configuration import Configuration
 from synapsenet.experiments.existence import existing, existing_run, unknown_run
 from synapsenet.experiments.happenings import ExperimentCreated, ExperimentDeleted, RunDeleted, RunEnded, RunStarted
-from synapsenet.experiments.model import Experiment, Run, RunStatus
+from synapsenet.experiments.model import Experiment, Run, RunState
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.experiments.ports import ExperimentsWork, Window
 from synapsenet.experiments.series import Logged, Points
@@ -142,13 +142,13 @@ class Experiments:
         return await self._work.read(lambda tx: existing_run(tx, run_id))
 
     async def list_runs(
-        self, experiment_id: str, page: PageRequest, *, statuses: Collection[RunStatus] = (), configuration_id: str = ""
+        self, experiment_id: str, page: PageRequest, *, states: Collection[RunState] = (), configuration_id: str = ""
     ) -> Page[Run]:
         """The runs of the experiment, the newest first. Raises NotFound EXPERIMENT_UNKNOWN."""
 
         def query(tx: ExperimentsWork) -> Page[Run]:
             existing(tx, experiment_id)
-            return tx.runs.page(experiment_id, page, statuses=statuses, configuration_id=configuration_id)
+            return tx.runs.page(experiment_id, page, states=states, configuration_id=configuration_id)
 
         return await self._work.read(query)
 
@@ -192,13 +192,13 @@ class Experiments:
             ended = ending.applied(run, now)
             if ended is not run:
                 tx.runs.replace(ended)
-                happening = RunEnded(run_id=run_id, experiment_id=run.experiment_id, status=ended.status)
+                happening = RunEnded(run_id=run_id, experiment_id=run.experiment_id, state=ended.state)
                 tx.events.append(f"run/{run_id}", happening)
             return ended
 
         return await self._work.run(commit)
 
-    async def heartbeat(self, run_id: str) -> RunStatus:
+    async def heartbeat(self, run_id: str) -> RunState:
         """Note that the run is alive; where it stands. Raises NotFound RUN_UNKNOWN."""
         return await self._work.run(lambda tx: self._hear(tx, run_id))
 
@@ -260,11 +260,11 @@ class Experiments:
         """It should be running and has been silent for too long."""
         return run.silent_for(self._clock.now()) > self._options.heartbeat_timeout_s
 
-    def _hear(self, tx: ExperimentsWork, run_id: str) -> RunStatus:
-        status = tx.runs.heard(run_id, self._clock.now())
-        if status is None:
+    def _hear(self, tx: ExperimentsWork, run_id: str) -> RunState:
+        state = tx.runs.heard(run_id, self._clock.now())
+        if state is None:
             raise unknown_run(run_id)
-        return status
+        return state
 
     @staticmethod
     def _existing_series(tx: ExperimentsWork, run_id: str, metric: str) -> None:

@@ -15,7 +15,7 @@ from synapsenet.experiments.model import (
     Parameter,
     ParameterDefinition,
     Run,
-    RunStatus,
+    RunState,
 )
 
 
@@ -127,7 +127,7 @@ class RunChange:
 class Ending:
     """How a run ended."""
 
-    status: RunStatus = RunStatus.FINISHED
+    state: RunState = RunState.FINISHED
     reason: str = ""
 
     def applied(self, run: Run, at: datetime) -> Run:
@@ -137,17 +137,17 @@ class Ending:
             FailedPrecondition: RUN_ENDED, it ended in another way before.
             InvalidArgument: RUN_NOT_ENDED, RUNNING is no ending.
         """
-        if self.status is RunStatus.RUNNING:
+        if self.state is RunState.RUNNING:
             raise InvalidArgument(
-                "RUN_NOT_ENDED", field="status", remedy="give FINISHED, FAILED or CANCELLED; a heartbeat says that it runs"
+                "RUN_NOT_ENDED", field="state", remedy="give FINISHED, FAILED or CANCELLED; a heartbeat says that it runs"
             )
-        if run.status is self.status:
+        if run.state is self.state:
             return run
-        if run.status is not RunStatus.RUNNING:
+        if run.state is not RunState.RUNNING:
             raise FailedPrecondition(
-                "RUN_ENDED", f"{run.id} is {run.status.value} already", field="status", remedy="start another run"
+                "RUN_ENDED", f"{run.id} is {run.state.value} already", field="state", remedy="start another run"
             )
-        return replace(run, status=self.status, status_reason=self.reason, end_time=at, heartbeat_time=at)
+        return replace(run, state=self.state, state_reason=self.reason, end_time=at, heartbeat_time=at)
 
 
 def _configured(run: Run, experiment: Experiment) -> Run:

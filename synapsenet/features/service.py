@@ -106,7 +106,7 @@ class Features:
             self._catalogue.put(created)
         return created
 
-    def get_group(self, name: str, *, field: str = "name") -> FeatureGroup:
+    def get_group(self, name: str, *, field: str = "group") -> FeatureGroup:
         """The group of that name. Raises: NotFound: GROUP_UNKNOWN, naming `field`."""
         return self._catalogue.get(name, field=field).group
 
@@ -162,7 +162,7 @@ class Features:
 
         def commit(tx: FeaturesWork) -> FeatureGroup:
             if (group := tx.groups.find(name)) is None:
-                raise group_unknown(name, field="name")
+                raise group_unknown(name, field="group")
             tx.groups.delete(group.id)
             tx.events.append(f"feature-group/{group.id}", FeatureGroupDeleted(id=group.id, name=group.name))
             return group

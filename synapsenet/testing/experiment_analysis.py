@@ -25,7 +25,7 @@ from synapsenet.experiments.comparison import (
 from synapsenet.experiments.configuration import configuration_id
 from synapsenet.experiments.importance import Verdict
 from synapsenet.experiments.metric_choice import DirectionSource
-from synapsenet.experiments.model import Direction, MetricDefinition, Parameter, Reducer, RunStatus
+from synapsenet.experiments.model import Direction, MetricDefinition, Parameter, Reducer, RunState
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.platform.paging import PageRequest
 from synapsenet.testing.experiments import Work, experiment, log, points, run, storing
@@ -50,7 +50,7 @@ class AnalysisContract:
             await work.run(storing(experiment(name)))
         for seed, value in enumerate(values):
             self._number += 1
-            made = run(self._number, params, experiment_id=f"exp-{name}", seed=seed, status=RunStatus.FINISHED)
+            made = run(self._number, params, experiment_id=f"exp-{name}", seed=seed, state=RunState.FINISHED)
             await work.run(storing(replace(made, **changes)))
             await log(work, made.id, points([value], metric=metric))
         return f"exp-{name}@{configuration_id(params)}"
@@ -147,10 +147,10 @@ class AnalysisContract:
 
     async def test_only_finished_runs_count_unless_asked(self, work: Work, analysis: Analysis) -> None:
         entry = await self.log_runs(work, "s", {"lr": 1}, [1.0, 2.0])
-        await self.log_runs(work, "s", {"lr": 1}, [9.0], status=RunStatus.RUNNING)
+        await self.log_runs(work, "s", {"lr": 1}, [9.0], state=RunState.RUNNING)
         answer = (await analysis.compare(Question(entries=(entry,)))).entries[0]
-        assert (answer.statistics.n, [one.reason for one in answer.excluded]) == (2, [ExclusionReason.STATUS])
-        every = Question(entries=(entry,), statuses=frozenset(RunStatus))
+        assert (answer.statistics.n, [one.reason for one in answer.excluded]) == (2, [ExclusionReason.STATE])
+        every = Question(entries=(entry,), states=frozenset(RunState))
         assert (await analysis.compare(every)).entries[0].statistics.n == 3
 
     async def test_the_metric_is_the_one_that_all_have(self, work: Work, analysis: Analysis) -> None:

@@ -30,7 +30,7 @@ from synapsenet.experiments.filtering import (
     matches,
     value_of,
 )
-from synapsenet.experiments.model import Experiment, Run, RunStatus
+from synapsenet.experiments.model import Experiment, Run, RunState
 from synapsenet.experiments.ports import Query
 from synapsenet.platform.paging import PageRequest
 from synapsenet.testing.clock import NOON
@@ -46,7 +46,7 @@ _fields = st.one_of(
     st.builds(Field, st.just(Subject.PARAM), st.sampled_from(_NAMES)),
     st.builds(Field, st.just(Subject.METRIC), st.sampled_from(_METRICS), st.sampled_from(Aggregate)),
     st.builds(Field, st.just(Subject.TAG), st.sampled_from(["team", "host"])),
-    st.builds(Field, st.just(Subject.RUN), st.sampled_from(["name", "status", "seed", "create_time", "end_time", "id"])),
+    st.builds(Field, st.just(Subject.RUN), st.sampled_from(["name", "state", "seed", "create_time", "end_time", "id"])),
     st.builds(Field, st.just(Subject.EXPERIMENT), st.sampled_from(["name", "project"])),
 )
 
@@ -59,15 +59,15 @@ def _values(kind: Kind) -> st.SearchStrategy[Any]:
             return st.sampled_from(_NUMBERS)
         case Kind.TEXT:
             return st.sampled_from([*_TEXTS, "other", "run-0003"])
-        case Kind.STATUS:
-            return st.sampled_from([status.value for status in RunStatus])
+        case Kind.STATE:
+            return st.sampled_from([state.value for state in RunState])
         case Kind.TIME:
             return st.integers(0, 40).map(lambda seconds: NOON + timedelta(seconds=seconds))
 
 
 def _comparison(field: Field) -> st.SearchStrategy[Filter]:
     def comparators(value: Any) -> st.SearchStrategy[Comparator]:
-        orders = not isinstance(value, bool) and field.kind is not Kind.STATUS
+        orders = not isinstance(value, bool) and field.kind is not Kind.STATE
         return st.sampled_from([each for each in Comparator if orders or not each.orders])
 
     compared = _values(field.kind).flatmap(lambda value: st.builds(Compare, st.just(field), comparators(value), st.just(value)))
@@ -98,7 +98,7 @@ def _runs() -> list[Run]:
     for number in range(40):
         params = {name: value for name, value in zip(_NAMES, values, strict=False) if value is not None}
         tags = {"team": _TEXTS[number % 7]} if number % 3 else {}
-        changes: dict[str, Any] = {"status": list(RunStatus)[number % 4], "tags": tags, "name": _TEXTS[number % 5]}
+        changes: dict[str, Any] = {"state": list(RunState)[number % 4], "tags": tags, "name": _TEXTS[number % 5]}
         changes |= {"seed": number % 5} if number % 2 else {}
         changes |= {"end_time": NOON + timedelta(seconds=number)} if number % 4 else {}
         made.append(run(number, params, experiment_id=EXPERIMENTS[number % 2].id, **changes))

@@ -19,7 +19,7 @@ from synapsenet.experiments.model import (
     ParameterDefinition,
     ParameterRole,
     Run,
-    RunStatus,
+    RunState,
 )
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.experiments.ports import Window
@@ -157,22 +157,22 @@ class TrackingContract:
 
     async def test_a_run_ends_once_and_in_one_way(self, experiments: Experiments, started: Run, clock: FakeClock) -> None:
         await clock.advance(60)
-        ended = await experiments.finish_run(started.id, Ending(status=RunStatus.FAILED, reason="out of memory"))
-        assert (ended.status, ended.status_reason) == (RunStatus.FAILED, "out of memory")
+        ended = await experiments.finish_run(started.id, Ending(state=RunState.FAILED, reason="out of memory"))
+        assert (ended.state, ended.state_reason) == (RunState.FAILED, "out of memory")
         await clock.advance(60)
-        assert await experiments.finish_run(started.id, Ending(status=RunStatus.FAILED)) == ended
+        assert await experiments.finish_run(started.id, Ending(state=RunState.FAILED)) == ended
         with pytest.raises(FailedPrecondition) as refusal:
             await experiments.finish_run(started.id, Ending())
         assert reason(refusal) == "RUN_ENDED"
         with pytest.raises(InvalidArgument):
-            await experiments.finish_run(started.id, Ending(status=RunStatus.RUNNING))
+            await experiments.finish_run(started.id, Ending(state=RunState.RUNNING))
 
     async def test_a_silent_run_is_stale_until_it_is_heard_of(
         self, experiments: Experiments, started: Run, clock: FakeClock
     ) -> None:
         await clock.advance(61)
         assert experiments.stale(await experiments.get_run(started.id))
-        assert await experiments.heartbeat(started.id) is RunStatus.RUNNING
+        assert await experiments.heartbeat(started.id) is RunState.RUNNING
         assert not experiments.stale(await experiments.get_run(started.id))
         await clock.advance(61)
         await experiments.log(started.id, [points([1.0])])

@@ -22,7 +22,7 @@ from synapsenet.experiments.model import (
     ParameterRole,
     Reducer,
     Run,
-    RunStatus,
+    RunState,
 )
 from synapsenet.experiments.ports import ExperimentsWork, Window
 from synapsenet.experiments.series import Logged, Points
@@ -134,8 +134,8 @@ class ExperimentRecordsContract:
             seed=-7,
             name="first",
             tags={"host": "a"},
-            status=RunStatus.FAILED,
-            status_reason="out of memory",
+            state=RunState.FAILED,
+            state_reason="out of memory",
             end_time=NOON + timedelta(hours=1),
         )
         await work.run(storing(experiment(), whole))
@@ -148,27 +148,25 @@ class ExperimentRecordsContract:
     async def test_a_replaced_run_is_read_as_it_is_now_and_keeps_its_series(self, work: Work) -> None:
         await work.run(storing(experiment(), run(1, {"a": 1}, tags={"x": "y"})))
         await log(work, "run-0001", points([0.5]))
-        changed = run(1, {"b": "two"}, tags={}, status=RunStatus.FINISHED, end_time=NOON)
+        changed = run(1, {"b": "two"}, tags={}, state=RunState.FINISHED, end_time=NOON)
         await work.run(lambda tx: tx.runs.replace(changed))
         kept = await found(work, "run-0001")
-        assert (kept.params, kept.tags, kept.status) == ({"b": "two"}, {}, RunStatus.FINISHED)
+        assert (kept.params, kept.tags, kept.state) == ({"b": "two"}, {}, RunState.FINISHED)
         assert kept.metrics["loss"].last == 0.5
 
     async def test_hearing_of_a_run_moves_its_heartbeat_alone(self, work: Work) -> None:
         await work.run(storing(experiment(), run(1)))
         later = NOON + timedelta(minutes=5)
-        assert await work.run(lambda tx: tx.runs.heard("run-0001", later)) is RunStatus.RUNNING
+        assert await work.run(lambda tx: tx.runs.heard("run-0001", later)) is RunState.RUNNING
         assert await found(work, "run-0001") == replace(run(1), heartbeat_time=later)
         assert await work.run(lambda tx: tx.runs.heard("run-none", later)) is None
 
-    async def test_runs_are_paged_by_status_and_configuration(self, work: Work) -> None:
-        runs = [run(number, {"lr": number % 2}, status=list(RunStatus)[number % 3]) for number in range(12)]
+    async def test_runs_are_paged_by_state_and_configuration(self, work: Work) -> None:
+        runs = [run(number, {"lr": number % 2}, state=list(RunState)[number % 3]) for number in range(12)]
         await work.run(storing(experiment(), experiment("other"), *runs, run(99, experiment_id="exp-other")))
         wanted = configuration_id({"lr": 1})
         page = PageRequest(size=10)
-        chosen = await work.read(
-            lambda tx: tx.runs.page("exp-sweep", page, statuses=[RunStatus.FAILED], configuration_id=wanted)
-        )
+        chosen = await work.read(lambda tx: tx.runs.page("exp-sweep", page, states=[RunState.FAILED], configuration_id=wanted))
         assert [one.id for one in chosen.items] == ["run-0011", "run-0005"]
         assert await work.read(lambda tx: tx.runs.count("exp-sweep")) == 12
 

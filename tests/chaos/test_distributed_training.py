@@ -129,11 +129,11 @@ async def test_the_same_job_after_a_failed_one_learns_to_the_same_bits(platform:
 
 async def test_the_run_of_a_failed_job_is_failed_and_keeps_the_steps_that_were_made(platform: TrainingPlatform) -> None:
     created = await platform.experiments.CreateExperiment(experiments_pb.CreateExperimentRequest(name="chaos"), timeout=10)
-    job_id = await training(platform, step=50, experiment_id=created.experiment.experiment_id)
+    job_id = await training(platform, step=50, experiment_id=created.experiment.id)
     os.kill(processes(job_id)["worker-2"], signal.SIGKILL)
     job = await platform.end_of(job_id)
     run = (await platform.experiments.GetRun(experiments_pb.GetRunRequest(run_id=job.run_id), timeout=10)).run
-    assert (run.status, run.status_reason) == (run_pb2.RUN_STATUS_FAILED, job.failure.message)
+    assert (run.state, run.state_reason) == (run_pb2.RUN_STATE_FAILED, job.failure.message)
     loss = run.metrics["loss"]
     assert loss.count == loss.last_step == job.progress.step >= 50
 

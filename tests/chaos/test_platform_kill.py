@@ -37,8 +37,8 @@ class Writers:
     def __enter__(self) -> Writers:
         with connect(self._address) as client:
             client.features.create("killed", entity_keys={"entity": "STRING"}, features={"number": "INT64"})
-            self.experiment = client.experiments.create("killed").experiment_id
-            self.run = client.experiments.create_run(self.experiment, params={"x": 1}, seed=1).run_id
+            self.experiment = client.experiments.create("killed").id
+            self.run = client.experiments.create_run(self.experiment, params={"x": 1}, seed=1).id
         self._thread.start()
         return self
 

@@ -24,7 +24,7 @@ from synapsenet.experiments.model import (
     ParameterDefinition,
     ParameterRole,
     Reducer,
-    RunStatus,
+    RunState,
 )
 from synapsenet.experiments.selection import parse_fields
 from synapsenet.experiments.series import Points, merge, summarize
@@ -152,9 +152,9 @@ class TestChanges:
 
     def test_an_ending_sets_the_time_once(self) -> None:
         later = NOON + timedelta(hours=1)
-        ended = Ending(status=RunStatus.CANCELLED, reason="enough").applied(run(1), later)
+        ended = Ending(state=RunState.CANCELLED, reason="enough").applied(run(1), later)
         assert (ended.end_time, ended.heartbeat_time, ended.silent_for(later + timedelta(days=1))) == (later, later, 0.0)
-        assert Ending(status=RunStatus.CANCELLED).applied(ended, later + timedelta(hours=1)) is ended
+        assert Ending(state=RunState.CANCELLED).applied(ended, later + timedelta(hours=1)) is ended
 
 
 class TestMetricChoice:

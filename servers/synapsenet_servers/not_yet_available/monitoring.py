@@ -15,9 +15,11 @@ ROWS: tuple[Row, ...] = (
     Row(method=f"{_SERVICE}/RunConsistencyCheck", brings=_REPORTS),
     Row(method=f"{_SERVICE}/GetConsistencyReport", brings=_REPORTS),
     Row(method=f"{_SERVICE}/ListConsistencyReports", brings=_REPORTS),
+    Row(method=f"{_SERVICE}/GetAlert", brings=_ALERTS),
     Row(method=f"{_SERVICE}/ListAlerts", brings=_ALERTS),
     Row(method=f"{_SERVICE}/WatchAlerts", brings=_ALERTS),
     Row(method=f"{_SERVICE}/CreateSilence", brings=_SILENCES),
+    Row(method=f"{_SERVICE}/GetSilence", brings=_SILENCES),
     Row(method=f"{_SERVICE}/ListSilences", brings=_SILENCES),
     Row(method=f"{_SERVICE}/ExpireSilence", brings=_SILENCES),
 )

@@ -13,17 +13,17 @@ from synapsenet_api.experiments.v1 import metric_pb2, parameter_pb2, run_pb2
 from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 from synapsenet_servers.peers.failures import translated
 
-_STATUSES = {
-    JobState.SUCCEEDED: run_pb2.RUN_STATUS_FINISHED,
-    JobState.FAILED: run_pb2.RUN_STATUS_FAILED,
-    JobState.CANCELLED: run_pb2.RUN_STATUS_CANCELLED,
+_STATES = {
+    JobState.SUCCEEDED: run_pb2.RUN_STATE_FINISHED,
+    JobState.FAILED: run_pb2.RUN_STATE_FAILED,
+    JobState.CANCELLED: run_pb2.RUN_STATE_CANCELLED,
 }
 
 
 class GrpcRunLog(RunLog):
     """Runs through the experiment service; `timeout` seconds a call.
 
-    Every call may be repeated: a run by its request id, points by (run, metric, step), the end by its status.
+    Every call may be repeated: a run by its request id, points by (run, metric, step), the end by its state.
     """
 
     def __init__(self, channel: grpc.aio.Channel, *, timeout: float) -> None:
@@ -43,7 +43,7 @@ class GrpcRunLog(RunLog):
             answer = await self._experiments.CreateRun(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             raise translated(error, "experiments") from error
-        return answer.run.run_id
+        return answer.run.id
 
     async def log(self, run_id: str, points: Sequence[Points]) -> None:
         series = [
@@ -58,7 +58,7 @@ class GrpcRunLog(RunLog):
             raise translated(error, "experiments") from error
 
     async def finish(self, run_id: str, state: JobState, reason: str) -> None:
-        request = pb.FinishRunRequest(run_id=run_id, status=_STATUSES[state], reason=reason)
+        request = pb.FinishRunRequest(run_id=run_id, state=_STATES[state], reason=reason)
         try:
             await self._experiments.FinishRun(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:

@@ -65,7 +65,7 @@ class ExperimentTracking(ExperimentServiceServicer):
         page = await self._experiments.list_runs(
             request.experiment_id,
             page_request(request),
-            statuses=translate.statuses(request.statuses),
+            states=translate.states(request.states),
             configuration_id=request.configuration_id,
         )
         return pb.ListRunsResponse(runs=map(self._run, page.items), next_page_token=page.next_token)
@@ -83,8 +83,8 @@ class ExperimentTracking(ExperimentServiceServicer):
         return pb.FinishRunResponse(run=self._run(run))
 
     async def HeartbeatRun(self, request: pb.HeartbeatRunRequest, context: Any) -> pb.HeartbeatRunResponse:
-        status = await self._experiments.heartbeat(request.run_id)
-        return pb.HeartbeatRunResponse(status=translate.STATUSES[status])
+        state = await self._experiments.heartbeat(request.run_id)
+        return pb.HeartbeatRunResponse(state=translate.STATES[state])
 
     async def LogMetrics(self, request_iterator: AsyncIterator[pb.LogMetricsRequest], context: Any) -> pb.LogMetricsResponse:
         logged = Logged()

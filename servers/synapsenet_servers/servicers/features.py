@@ -28,7 +28,7 @@ class FeatureStore(FeatureServiceServicer):
         return pb.CreateFeatureGroupResponse(group=translate.group(group))
 
     async def GetFeatureGroup(self, request: pb.GetFeatureGroupRequest, context: Any) -> pb.GetFeatureGroupResponse:
-        return pb.GetFeatureGroupResponse(group=translate.group(self._features.get_group(request.name)))
+        return pb.GetFeatureGroupResponse(group=translate.group(self._features.get_group(request.group)))
 
     async def ListFeatureGroups(self, request: pb.ListFeatureGroupsRequest, context: Any) -> pb.ListFeatureGroupsResponse:
         page = await self._features.list_groups(page_request(request))
@@ -40,7 +40,7 @@ class FeatureStore(FeatureServiceServicer):
         return pb.UpdateFeatureGroupResponse(group=translate.group(group))
 
     async def DeleteFeatureGroup(self, request: pb.DeleteFeatureGroupRequest, context: Any) -> pb.DeleteFeatureGroupResponse:
-        await self._features.delete_group(request.name)
+        await self._features.delete_group(request.group)
         return pb.DeleteFeatureGroupResponse()
 
     async def WriteFeatures(self, request: pb.WriteFeaturesRequest, context: Any) -> pb.WriteFeaturesResponse:

@@ -24,7 +24,7 @@ from synapsenet.experiments.comparison import (
 )
 from synapsenet.experiments.importance import ParameterImportance, ParameterKind, Verdict
 from synapsenet.experiments.metric_choice import DirectionSource
-from synapsenet.experiments.model import RunStatus
+from synapsenet.experiments.model import RunState
 from synapsenet.experiments.ports import Match
 from synapsenet_api.experiments.v1 import analysis_service_pb2 as service_pb2
 from synapsenet_api.experiments.v1 import comparison_pb2, importance_pb2, run_pb2
@@ -33,8 +33,8 @@ from synapsenet_servers.translate.experiments import (
     DIRECTIONS,
     REDUCERS,
     SCALES,
-    STATUSES,
-    statuses,
+    STATES,
+    states,
     to_direction,
     to_experiment,
     to_params,
@@ -51,7 +51,7 @@ _EXCLUSIONS = Wire(ExclusionReason, comparison_pb2.ExclusionReason, "EXCLUSION_R
 _VERDICTS = Wire(Verdict, importance_pb2.ImportanceVerdict, "IMPORTANCE_VERDICT_")
 _KINDS = Wire(ParameterKind, importance_pb2.ParameterKind, "PARAMETER_KIND_")
 
-_FINISHED = frozenset({RunStatus.FINISHED})
+_FINISHED = frozenset({RunState.FINISHED})
 
 
 def search_wish(wire: service_pb2.SearchExperimentsRequest) -> SearchWish:
@@ -74,7 +74,7 @@ def question(wire: service_pb2.CompareExperimentsRequest) -> Question:
         test=_TESTS.member(wire.test, field="test"),
         confidence=wire.confidence if wire.HasField("confidence") else 0.95,
         alpha=wire.alpha if wire.HasField("alpha") else 0.05,
-        statuses=statuses(wire.statuses) or _FINISHED,
+        states=states(wire.states) or _FINISHED,
         representative=_REPRESENTATIVES.member(wire.representative, field="representative"),
         at_step=wire.at_step if wire.HasField("at_step") else None,
         at_fraction=wire.at_fraction if wire.HasField("at_fraction") else None,
@@ -90,7 +90,7 @@ def importance_wish(wire: service_pb2.GetHyperparameterImportanceRequest) -> Imp
         experiment_id=wire.experiment_id,
         metric=wire.metric,
         reducer=REDUCERS.asked(wire.reducer, field="reducer"),
-        statuses=statuses(wire.statuses) or _FINISHED,
+        states=states(wire.states) or _FINISHED,
         params=tuple(wire.params),
         interactions=wire.interactions,
     )
@@ -158,7 +158,7 @@ def _to_replicate(replicate: Replicate) -> comparison_pb2.Replicate:
 
 def _to_excluded(excluded: Excluded) -> comparison_pb2.ExcludedRun:
     return comparison_pb2.ExcludedRun(
-        run_id=excluded.run.id, reason=_EXCLUSIONS[excluded.reason], status=STATUSES[excluded.run.status]
+        run_id=excluded.run.id, reason=_EXCLUSIONS[excluded.reason], state=STATES[excluded.run.state]
     )
 
 

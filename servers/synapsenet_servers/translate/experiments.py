@@ -21,7 +21,7 @@ from synapsenet.experiments.model import (
     ParameterScale,
     Reducer,
     Run,
-    RunStatus,
+    RunState,
 )
 from synapsenet.experiments.ports import Window
 from synapsenet.experiments.series import Points
@@ -30,7 +30,7 @@ from synapsenet_api.experiments.v1 import experiment_pb2, experiment_service_pb2
 from synapsenet_servers.translate.enums import Wire
 from synapsenet_servers.translate.times import to_timestamp
 
-STATUSES = Wire(RunStatus, run_pb2.RunStatus, "RUN_STATUS_")
+STATES = Wire(RunState, run_pb2.RunState, "RUN_STATE_")
 DIRECTIONS = Wire(Direction, metric_pb2.Direction, "DIRECTION_")
 REDUCERS = Wire(Reducer, metric_pb2.Reducer, "REDUCER_")
 _ROLES = Wire(ParameterRole, parameter_pb2.ParameterRole, "PARAMETER_ROLE_", unspecified=ParameterRole.AUTO)
@@ -80,12 +80,12 @@ def run_change(wire: experiment_service_pb2.UpdateRunRequest) -> RunChange:
 
 
 def ending(wire: experiment_service_pb2.FinishRunRequest) -> Ending:
-    status = STATUSES.member(wire.status, field="status") if wire.status else RunStatus.FINISHED
-    return Ending(status=status, reason=wire.reason)
+    state = STATES.member(wire.state, field="state") if wire.state else RunState.FINISHED
+    return Ending(state=state, reason=wire.reason)
 
 
-def statuses(values: Iterable[int]) -> frozenset[RunStatus]:
-    return frozenset(STATUSES.member(value, field="statuses") for value in values)
+def states(values: Iterable[int]) -> frozenset[RunState]:
+    return frozenset(STATES.member(value, field="states") for value in values)
 
 
 def window(wire: Any) -> Window:
@@ -125,7 +125,7 @@ def to_history(metric: str, rows: Iterable[tuple[int, float, int]]) -> metric_pb
 
 def to_experiment(experiment: Experiment) -> experiment_pb2.Experiment:
     return experiment_pb2.Experiment(
-        experiment_id=experiment.id,
+        id=experiment.id,
         project=experiment.project,
         name=experiment.name,
         description=experiment.description,
@@ -139,7 +139,7 @@ def to_experiment(experiment: Experiment) -> experiment_pb2.Experiment:
 
 def to_configuration(configuration: Configuration) -> experiment_pb2.Configuration:
     return experiment_pb2.Configuration(
-        configuration_id=configuration.id,
+        id=configuration.id,
         entry=configuration.entry,
         params=to_params(configuration.params),
         run_count=configuration.run_count,
@@ -148,11 +148,11 @@ def to_configuration(configuration: Configuration) -> experiment_pb2.Configurati
 
 def to_run(run: Run, *, stale: bool) -> run_pb2.Run:
     return run_pb2.Run(
-        run_id=run.id,
+        id=run.id,
         experiment_id=run.experiment_id,
         name=run.name,
-        status=STATUSES[run.status],
-        status_reason=run.status_reason,
+        state=STATES[run.state],
+        state_reason=run.state_reason,
         seed=run.seed,
         params=to_params(run.params),
         configuration_id=run.configuration_id,

@@ -181,7 +181,7 @@ def test_entities_are_read_with_their_keys(run: Run, platform: ScriptedPlatform)
     values = features.GroupValues(group="digits", event_times_us=[1, 0], statuses=bytes([1, 3]), columns=columns)
     platform.answers["GetFeatureGroup"] = features.GetFeatureGroupResponse(group=GROUP)
     platform.answers["GetOnlineFeatures"] = features.GetOnlineFeaturesResponse(groups=[values])
-    _, out, _ = run("features", "get", "digits:label", "--entity", "image_id=1", "--entity", "image_id=99", "--json")
+    _, out, _ = run("features", "read", "digits:label", "--entity", "image_id=1", "--entity", "image_id=99", "--json")
     assert json.loads(out) == {
         "rows": [{"image_id": "1", "digits:label": 7}, {"image_id": "99", "digits:label": None}]
     }

@@ -100,7 +100,7 @@ COMMANDS = {
         "ListConfigurations": "experiments configurations e",
         "CreateRun": "experiments runs create e --param lr=0.1 --param nesterov=true --seed 1",
         "GetRun": "experiments runs get r",
-        "ListRuns": "experiments runs list e --status RUNNING",
+        "ListRuns": "experiments runs list e --state RUNNING",
         "DeleteRun": "experiments runs delete r",
         "FinishRun": "experiments runs finish r",
         "StreamMetricHistory": "experiments history r loss",

@@ -91,14 +91,14 @@ def test_the_same_request_id_creates_once_and_another_body_is_refused(client: Cl
 
 def test_lists_go_on_over_pages(client: Client) -> None:
     experiment = client.experiments.create(next(names))
-    runs = [client.experiments.create_run(experiment.experiment_id, seed=seed).run_id for seed in range(7)]
-    listed = [run.run_id for run in client.experiments.list_runs(experiment.experiment_id, page_size=3)]
+    runs = [client.experiments.create_run(experiment.id, seed=seed).id for seed in range(7)]
+    listed = [run.id for run in client.experiments.list_runs(experiment.id, page_size=3)]
     assert sorted(listed) == sorted(runs)
 
 
 def test_a_logged_run_is_whole(client: Client) -> None:
     experiment = client.experiments.create(next(names))
-    with client.experiments.run(experiment.experiment_id, params={"optimizer": {"lr": 0.1}}) as run:
+    with client.experiments.run(experiment.id, params={"optimizer": {"lr": 0.1}}) as run:
         for step in range(30_000):
             run.log({"loss": float(step)}, step=step)
     history = client.experiments.history(run.id, "loss")
@@ -137,9 +137,9 @@ def test_an_over_large_message_names_the_limit(live: LivePlatform) -> None:
 async def test_the_asyncio_client_answers_the_same(client: Client, address: str) -> None:
     experiment = client.experiments.create(next(names))
     async with connect_async(address) as asynchronous:
-        assert await asynchronous.experiments.get(experiment.experiment_id) == experiment
-        listed = [one.experiment_id async for one in asynchronous.experiments.list(page_size=1)]
-        assert experiment.experiment_id in listed
+        assert await asynchronous.experiments.get(experiment.id) == experiment
+        listed = [one.id async for one in asynchronous.experiments.list(page_size=1)]
+        assert experiment.id in listed
 
 
 def test_the_command_line_prints_what_http_answers(
@@ -156,7 +156,7 @@ def test_a_run_is_logged_whole_although_the_platform_is_killed_in_the_middle(tmp
         port = first.grpc.rpartition(":")[2]
         with connect(first.grpc) as client:
             experiment = client.experiments.create("killed")
-            run = client.experiments.run(experiment.experiment_id)
+            run = client.experiments.run(experiment.id)
             for step in range(20_000):
                 run.log({"loss": float(step)}, step=step)
                 if step == 10_000:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from synapsenet_api.experiments.v1 import experiment_service_pb2 as pb
-from synapsenet_api.experiments.v1.run_pb2 import Run, RunStatus
+from synapsenet_api.experiments.v1.run_pb2 import Run, RunState
 from synapsenet_client import (
     AsyncClient,
     Client,
@@ -33,8 +33,8 @@ class Recorded:
         self.failures: list[Refusal] = []
         self.gate = threading.Event()
         self.gate.set()
-        platform.answers["CreateRun"] = pb.CreateRunResponse(run=Run(run_id="run-1", experiment_id="exp-1"))
-        platform.answers["FinishRun"] = lambda request: pb.FinishRunResponse(run=Run(run_id=request.run_id))
+        platform.answers["CreateRun"] = pb.CreateRunResponse(run=Run(id="run-1", experiment_id="exp-1"))
+        platform.answers["FinishRun"] = lambda request: pb.FinishRunResponse(run=Run(id=request.run_id))
         platform.answers["LogMetrics"] = self.log
 
     def log(self, requests: Iterable[pb.LogMetricsRequest]) -> pb.LogMetricsResponse:
@@ -66,7 +66,7 @@ def test_everything_that_was_logged_arrives_before_the_run_is_finished(
         run.log({"accuracy": 0.97}, step=49_999)
     assert [step for step, _ in recorded.points["loss"]] == list(range(50_000))
     assert recorded.points["accuracy"] == [(49_999, 0.97)]
-    assert finish(platform).status == RunStatus.RUN_STATUS_FINISHED
+    assert finish(platform).state == RunState.RUN_STATE_FINISHED
     (created,) = (request for request in platform.requests if isinstance(request, pb.CreateRunRequest))
     assert {name: parameter_value(value) for name, value in created.params.items()} == {
         "optimizer.name": "sgd", "optimizer.lr": 0.1, "layers": 2, "nesterov": True,
@@ -120,11 +120,11 @@ def test_points_that_find_the_buffer_full_are_counted_and_reported(client: Clien
 
 
 @pytest.mark.parametrize(
-    ("problem", "status"),
-    [(ValueError("nan loss"), RunStatus.RUN_STATUS_FAILED), (KeyboardInterrupt(), RunStatus.RUN_STATUS_CANCELLED)],
+    ("problem", "state"),
+    [(ValueError("nan loss"), RunState.RUN_STATE_FAILED), (KeyboardInterrupt(), RunState.RUN_STATE_CANCELLED)],
 )
 def test_a_block_left_by_an_exception_ends_the_run_accordingly(
-    client: Client, platform: ScriptedPlatform, recorded: Recorded, problem: BaseException, status: RunStatus.ValueType
+    client: Client, platform: ScriptedPlatform, recorded: Recorded, problem: BaseException, state: RunState.ValueType
 ) -> None:
     def train() -> None:
         with client.experiments.run("exp-1") as run:
@@ -133,7 +133,7 @@ def test_a_block_left_by_an_exception_ends_the_run_accordingly(
 
     with pytest.raises(type(problem)):
         train()
-    assert finish(platform).status == status
+    assert finish(platform).state == state
     assert recorded.points == {"loss": [(0, 0.5)]}
 
 
@@ -192,7 +192,7 @@ async def test_an_asyncio_run_delivers_everything(
         for step in range(30_000):
             run.log({"loss": 0.5, "accuracy": 0.9}, step=step)
     assert {name: len(points) for name, points in recorded.points.items()} == {"loss": 30_000, "accuracy": 30_000}
-    assert finish(platform).status == RunStatus.RUN_STATUS_FINISHED
+    assert finish(platform).state == RunState.RUN_STATE_FINISHED
 
 
 async def test_an_asyncio_run_tells_what_was_lost(async_client: AsyncClient, recorded: Recorded) -> None:

@@ -48,8 +48,8 @@ async def sweep(served: Served) -> experiment_pb2.Experiment:
 
 
 async def start(served: Served, experiment: experiment_pb2.Experiment, **fields: Any) -> str:
-    request = pb.CreateRunRequest(experiment_id=experiment.experiment_id, **fields)
-    return str((await served.tracking.CreateRun(request)).run.run_id)
+    request = pb.CreateRunRequest(experiment_id=experiment.id, **fields)
+    return str((await served.tracking.CreateRun(request)).run.id)
 
 
 async def refused(call: Any) -> tuple[grpc.StatusCode, str, str]:
@@ -65,11 +65,11 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str, str]:
 
 
 async def test_a_run_is_read_back_as_it_was_logged(served: Served, sweep: experiment_pb2.Experiment) -> None:
-    listed = await served.tracking.ListRuns(pb.ListRunsRequest(experiment_id=sweep.experiment_id, page_size=2))
+    listed = await served.tracking.ListRuns(pb.ListRunsRequest(experiment_id=sweep.id, page_size=2))
     assert len(listed.runs) == 2
     assert listed.next_page_token
-    run = (await served.tracking.GetRun(pb.GetRunRequest(run_id=listed.runs[0].run_id))).run
-    assert (run.status, run.seed, run.stale) == (run_pb2.RUN_STATUS_FINISHED, 2, False)
+    run = (await served.tracking.GetRun(pb.GetRunRequest(run_id=listed.runs[0].id))).run
+    assert (run.state, run.seed, run.stale) == (run_pb2.RUN_STATE_FINISHED, 2, False)
     assert run.params["learning_rate"].double_value == 0.1
     assert run.metrics["accuracy"].last == 0.72
     assert run.HasField("end_time")
@@ -92,7 +92,7 @@ async def test_a_creation_repeated_with_its_request_id_is_one(served: Served) ->
 
 
 async def test_what_is_changed_and_deleted_is_so(served: Served, sweep: experiment_pb2.Experiment) -> None:
-    change = pb.UpdateExperimentRequest(experiment_id=sweep.experiment_id, description="rates", remove_tags=["team"])
+    change = pb.UpdateExperimentRequest(experiment_id=sweep.id, description="rates", remove_tags=["team"])
     changed = (await served.tracking.UpdateExperiment(change)).experiment
     assert (changed.name, changed.description, dict(changed.tags)) == ("sweep", "rates", {})
     listed = await served.tracking.ListExperiments(pb.ListExperimentsRequest(project="default"))
@@ -104,13 +104,13 @@ async def test_what_is_changed_and_deleted_is_so(served: Served, sweep: experime
     )
     assert (updated.run.name, updated.run.params["width"].int_value, dict(updated.run.tags)) == ("n", 3, {"a": "b"})
     beat = await served.tracking.HeartbeatRun(pb.HeartbeatRunRequest(run_id=run_id))
-    assert beat.status == run_pb2.RUN_STATUS_RUNNING
+    assert beat.state == run_pb2.RUN_STATE_RUNNING
     await served.tracking.DeleteRun(pb.DeleteRunRequest(run_id=run_id))
     assert (await refused(served.tracking.GetRun(pb.GetRunRequest(run_id=run_id))))[:2] == (
         grpc.StatusCode.NOT_FOUND,
         "RUN_UNKNOWN",
     )
-    delete = pb.DeleteExperimentRequest(experiment_id=sweep.experiment_id)
+    delete = pb.DeleteExperimentRequest(experiment_id=sweep.id)
     assert (await refused(served.tracking.DeleteExperiment(delete)))[0] is grpc.StatusCode.FAILED_PRECONDITION
     delete.force = True
     await served.tracking.DeleteExperiment(delete)
@@ -143,7 +143,7 @@ async def test_a_message_that_is_refused_leaves_those_before_it(served: Served, 
 
 
 async def test_the_sweep_is_compared_by_its_configurations(served: Served, sweep: experiment_pb2.Experiment) -> None:
-    listed = await served.tracking.ListConfigurations(pb.ListConfigurationsRequest(experiment_id=sweep.experiment_id))
+    listed = await served.tracking.ListConfigurations(pb.ListConfigurationsRequest(experiment_id=sweep.id))
     rates = {one.params["learning_rate"].double_value: one.entry for one in listed.configurations}
     entries = [rates[0.001], rates[0.1], "exp-none"]
     answer = (await served.analysis.CompareExperiments(answers.CompareExperimentsRequest(experiment_ids=entries))).comparison
@@ -159,7 +159,7 @@ async def test_the_sweep_is_compared_by_its_configurations(served: Served, sweep
 
 
 async def test_the_sweeps_learning_rate_is_what_matters(served: Served, sweep: experiment_pb2.Experiment) -> None:
-    request = answers.GetHyperparameterImportanceRequest(experiment_id=sweep.experiment_id)
+    request = answers.GetHyperparameterImportanceRequest(experiment_id=sweep.id)
     ranking = (await served.analysis.GetHyperparameterImportance(request)).importance
     assert (ranking.reliable, ranking.verdict) == (True, importance_pb2.IMPORTANCE_VERDICT_RELIABLE)
     assert [one.name for one in ranking.parameters] == ["learning_rate"]

@@ -45,8 +45,8 @@ async def test_what_was_acknowledged_outlives_a_kill_and_messages_are_whole(tmp_
     try:
         async with calling(port) as served:
             experiment = (await served.tracking.CreateExperiment(pb.CreateExperimentRequest(name="kill"))).experiment
-            request = pb.CreateRunRequest(experiment_id=experiment.experiment_id)
-            run_id = (await served.tracking.CreateRun(request)).run.run_id
+            request = pb.CreateRunRequest(experiment_id=experiment.id)
+            run_id = (await served.tracking.CreateRun(request)).run.id
             answer = await served.tracking.LogMetrics(messages(run_id, 20, size=SIZE))
             assert answer.stored_points == acknowledged
             await kill_in_the_middle(child, served, run_id, acknowledged)

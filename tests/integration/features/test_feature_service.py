@@ -168,7 +168,7 @@ async def test_a_deleted_entity_is_not_found_until_a_newer_event_comes(stores: S
 async def test_a_deleted_group_takes_its_values_along_and_frees_its_name(stores: Stores) -> None:
     first = await create(stores)
     await write(stores, ride(1, "oslo", 7))
-    await stores.features.DeleteFeatureGroup(pb.DeleteFeatureGroupRequest(name="rides"), timeout=DEADLINE)
+    await stores.features.DeleteFeatureGroup(pb.DeleteFeatureGroupRequest(group="rides"), timeout=DEADLINE)
     assert (await refused(read(stores, ["rides:trips"], ride(1, "oslo"))))[:2] == (grpc.StatusCode.NOT_FOUND, "GROUP_UNKNOWN")
     second = await create(stores)
     assert second.id != first.id

@@ -69,7 +69,7 @@ async def test_a_training_set_does_not_change_with_what_is_written_or_deleted_la
     before = await download(stores, made)
     await write(stores, ride(1, "oslo", 99, at=NOON, sequence=1))
     assert (await build(stores, row(1, ONE))).sha256 != made.sha256
-    await stores.features.DeleteFeatureGroup(pb.DeleteFeatureGroupRequest(name="rides"), timeout=DEADLINE)
+    await stores.features.DeleteFeatureGroup(pb.DeleteFeatureGroupRequest(group="rides"), timeout=DEADLINE)
     assert await download(stores, made) == before
     listed = await stores.features.ListTrainingSets(pb.ListTrainingSetsRequest(page_size=1), timeout=DEADLINE)
     assert listed.next_page_token

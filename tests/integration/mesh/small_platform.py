@@ -70,7 +70,7 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
                 finally:
                     self.abandoned.set()
         answer = pb.GetExperimentResponse()
-        answer.experiment.experiment_id = request.experiment_id
+        answer.experiment.id = request.experiment_id
         return answer
 
     async def CreateExperiment(self, request: pb.CreateExperimentRequest, context: Any) -> pb.CreateExperimentResponse:
@@ -80,7 +80,7 @@ class Experiments(experiment_service_pb2_grpc.ExperimentServiceServicer):
 
     async def FinishRun(self, request: pb.FinishRunRequest, context: Any) -> pb.FinishRunResponse:
         answer = pb.FinishRunResponse()
-        answer.run.run_id = request.run_id
+        answer.run.id = request.run_id
         return answer
 
     async def StreamMetricHistory(

@@ -42,7 +42,7 @@ async def test_a_resource_is_json_with_the_contracts_field_names_and_empty_field
     answer = await get(behind, "/experiments/exp-1")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["experiment"]["experiment_id"] == "exp-1"
+    assert answer.json()["experiment"]["id"] == "exp-1"
     assert answer.json()["experiment"]["description"] == ""
 
 
@@ -55,7 +55,7 @@ async def test_a_fixed_path_wins_over_a_path_with_an_id(behind: Behind) -> None:
 
 async def test_an_id_in_the_path_may_be_percent_encoded(behind: Behind) -> None:
     answer = await get(behind, "/experiments/exp%2D1%40cfg")
-    assert answer.json()["experiment"]["experiment_id"] == "exp-1@cfg"
+    assert answer.json()["experiment"]["id"] == "exp-1@cfg"
 
 
 @pytest.mark.parametrize("encoded", ["lr%20%3E%200.1", "lr+%3E+0.1"])
@@ -66,7 +66,7 @@ async def test_a_filter_arrives_as_it_was_meant_however_its_blanks_are_encoded(b
 
 async def test_a_custom_verb_is_a_post_to_the_resource(behind: Behind) -> None:
     answer = await post(behind, "/experiments/runs/run-1:finish", json={"status": "RUN_STATUS_FINISHED"})
-    assert answer.json()["run"]["run_id"] == "run-1"
+    assert answer.json()["run"]["id"] == "run-1"
 
 
 async def test_a_body_larger_than_envoys_buffers_arrives_whole(behind: Behind) -> None:
@@ -192,7 +192,7 @@ async def test_grpc_web_passes(behind: Behind) -> None:
         headers={"content-type": "application/grpc-web+proto", "x-grpc-web": "1"},
     )
     size = struct.unpack(">xI", answer.content[:5])[0]
-    assert pb.GetExperimentResponse.FromString(answer.content[5 : 5 + size]).experiment.experiment_id == "exp-1"
+    assert pb.GetExperimentResponse.FromString(answer.content[5 : 5 + size]).experiment.id == "exp-1"
     assert b"grpc-status:0" in answer.content[5 + size :]
 
 

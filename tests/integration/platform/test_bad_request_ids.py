@@ -42,7 +42,7 @@ class Ground:
             "features.v1.FeatureService/CreateFeatureGroup", group={"name": "kept", "entity_keys": KEY, "features": FEATURE}
         )
         made = self.ask("experiments.v1.ExperimentService/CreateExperiment", name="request ids")
-        self.experiment = made.experiment.experiment_id
+        self.experiment = made.experiment.id
         self.model = self.ask("models.v1.ModelService/CreateModel", name="kept").model.id
         self.ask("registry.v1.RegistryService/CreateVersion", model_id=self.model)
         self.upload()

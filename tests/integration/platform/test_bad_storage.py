@@ -83,7 +83,7 @@ class Filler:
     def fill(self) -> None:
         self.group("kept")
         self.write(0)
-        self.experiment = self.client.experiments.create("kept").experiment_id
+        self.experiment = self.client.experiments.create("kept").id
         self.client.models.create("kept")
         self.client.registry.create_version("kept")
         self.client.registry.upload("kept", 1, exact_model(), format="ONNX")

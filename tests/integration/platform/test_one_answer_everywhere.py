@@ -44,7 +44,7 @@ def address(request: pytest.FixtureRequest, platform: LivePlatform) -> str:
 @pytest.fixture(scope="module")
 def experiment(client: Client) -> str:
     """A sweep of two learning rates over three seeds, logged by the SDK."""
-    made = client.experiments.create("one answer everywhere").experiment_id
+    made = client.experiments.create("one answer everywhere").id
     for rate, offset in ((0.01, 0.0), (0.1, 0.2)):
         for seed in range(3):
             with client.experiments.run(made, params={"learning_rate": rate}, seed=seed) as run:
@@ -66,7 +66,7 @@ def test_grpcurl_describes_a_service_with_its_messages(address: str) -> None:
 
 def test_a_comparison_is_the_same_by_every_way(platform: LivePlatform, client: Client, address: str, experiment: str) -> None:
     configurations = list(client.experiments.list_configurations(experiment))
-    entries = [f"{experiment}@{configuration.configuration_id}" for configuration in configurations]
+    entries = [f"{experiment}@{configuration.id}" for configuration in configurations]
     query = "&".join(f"experiment_ids={entry}" for entry in entries)
     status, by_http = platform.get(f"/experiments/compare?{query}&metric=accuracy")
     asked = json.dumps({"experiment_ids": entries, "metric": "accuracy"})

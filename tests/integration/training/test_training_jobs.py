@@ -79,12 +79,12 @@ async def test_the_same_seed_gives_the_same_file_content_and_another_seed_anothe
 
 async def test_a_job_is_logged_as_a_run_with_its_parameters_and_every_step(platform: TrainingPlatform) -> None:
     created = await platform.experiments.CreateExperiment(experiments_pb.CreateExperimentRequest(name="logged"), timeout=10)
-    experiment_id = created.experiment.experiment_id
+    experiment_id = created.experiment.id
     spec = platform.spec(experiment_id=experiment_id, run_name="first", seed=3, evaluate_every=20, run_params={"why": "test"})
     job = await platform.end_of(await platform.create(spec))
     assert (job.state, job.logging_failure) == (job_pb2.JOB_STATE_SUCCEEDED, "")
     run = (await platform.experiments.GetRun(experiments_pb.GetRunRequest(run_id=job.run_id), timeout=10)).run
-    assert (run.experiment_id, run.name, run.status, run.seed) == (experiment_id, "first", run_pb2.RUN_STATUS_FINISHED, 3)
+    assert (run.experiment_id, run.name, run.state, run.seed) == (experiment_id, "first", run_pb2.RUN_STATE_FINISHED, 3)
     assert run.params["learning_rate"].double_value == 0.5
     assert (run.params["workers"].int_value, run.params["why"].string_value) == (2, "test")
     assert run.tags["job_id"] == job.id

@@ -22,7 +22,7 @@ from synapsenet.experiments.comparison import (
     Test,
     statistics,
 )
-from synapsenet.experiments.model import Direction, RunStatus
+from synapsenet.experiments.model import Direction, RunState
 from synapsenet.experiments.pairs import compare_pairs
 from synapsenet.experiments.ranking import find_best
 from synapsenet.experiments.significance import benjamini_hochberg, cliffs_deltas, hedges_g, holm, moments, paired, welch
@@ -36,7 +36,7 @@ def entry(name: str, values: Sequence[float], seeds: Sequence[int | None] | None
     """An entry with these final values; seeds count from 0 unless given."""
     chosen = list(range(len(values))) if seeds is None else seeds
     runs = [
-        run(next(RUNS), {"name": name}, seed=seed, status=RunStatus.FINISHED, configuration_id=f"c-{name}") for seed in chosen
+        run(next(RUNS), {"name": name}, seed=seed, state=RunState.FINISHED, configuration_id=f"c-{name}") for seed in chosen
     ]
     return Entry(
         subject=Subject(

@@ -67,7 +67,7 @@ class SearchExperimentsRequest(_message.Message):
     """Which runs, up to 10,240 characters; empty for all. A subset of AIP-160:
     `learning_rate >= 0.001 AND (optimizer = "adam" OR batch_size < 64) AND metrics.accuracy > 0.9 AND NOT tags.team:*`.
     Bare names are hyperparameters (`params.` in full); `metrics.x` is the last value, also `last(x)`, `min(x)`, `max(x)`;
-    further `tags.x`, `run.id|name|status|seed|configuration_id|create_time|end_time`, `experiment.id|name|project`.
+    further `tags.x`, `run.id|name|state|seed|configuration_id|create_time|end_time`, `experiment.id|name|project`.
     Operators: = != < <= > >= : (`x:*` is presence, `x:"text"` containment). AND and OR may not mix without parentheses.
     A comparison with something that a run lacks does not match, also with != .
     """
@@ -195,7 +195,7 @@ class CompareExperimentsRequest(_message.Message):
     TEST_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     ALPHA_FIELD_NUMBER: _builtins.int
-    STATUSES_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     REPRESENTATIVE_FIELD_NUMBER: _builtins.int
     SELECTION_METRIC_FIELD_NUMBER: _builtins.int
     SELECTION_SEEDS_FIELD_NUMBER: _builtins.int
@@ -232,8 +232,8 @@ class CompareExperimentsRequest(_message.Message):
         """1 to 100 entries, `ID` or `ID@CONFIGURATION`; with one, the table has one line and there are no pairs. Repetitions count once."""
 
     @_builtins.property
-    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunStatus.ValueType]:
-        """Runs of these statuses count; empty means FINISHED."""
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunState.ValueType]:
+        """Runs in these states count; empty means FINISHED."""
 
     @_builtins.property
     def selection_seeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -252,7 +252,7 @@ class CompareExperimentsRequest(_message.Message):
         test: _comparison_pb2.SignificanceTest.ValueType = ...,
         confidence: _builtins.float | None = ...,
         alpha: _builtins.float | None = ...,
-        statuses: _abc.Iterable[_run_pb2.RunStatus.ValueType] | None = ...,
+        states: _abc.Iterable[_run_pb2.RunState.ValueType] | None = ...,
         representative: _comparison_pb2.Representative.ValueType = ...,
         selection_metric: _builtins.str = ...,
         selection_seeds: _abc.Iterable[_builtins.int] | None = ...,
@@ -261,7 +261,7 @@ class CompareExperimentsRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_at_fraction", b"_at_fraction", "_at_step", b"_at_step", "_confidence", b"_confidence", "alpha", b"alpha", "at_fraction", b"at_fraction", "at_step", b"at_step", "confidence", b"confidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_at_fraction", b"_at_fraction", "_at_step", b"_at_step", "_confidence", b"_confidence", "alpha", b"alpha", "at_fraction", b"at_fraction", "at_step", b"at_step", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "experiment_ids", b"experiment_ids", "metric", b"metric", "reducer", b"reducer", "representative", b"representative", "robust", b"robust", "selection_metric", b"selection_metric", "selection_seeds", b"selection_seeds", "statuses", b"statuses", "task_tag", b"task_tag", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_at_fraction", b"_at_fraction", "_at_step", b"_at_step", "_confidence", b"_confidence", "alpha", b"alpha", "at_fraction", b"at_fraction", "at_step", b"at_step", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "experiment_ids", b"experiment_ids", "metric", b"metric", "reducer", b"reducer", "representative", b"representative", "robust", b"robust", "selection_metric", b"selection_metric", "selection_seeds", b"selection_seeds", "states", b"states", "task_tag", b"task_tag", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
     _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
@@ -321,7 +321,7 @@ class CompareTrajectoriesRequest(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     BEST_SO_FAR_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
-    STATUSES_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     CORRECTION_FIELD_NUMBER: _builtins.int
     metric: _builtins.str
@@ -349,8 +349,8 @@ class CompareTrajectoriesRequest(_message.Message):
         """1 to 100 entries, `ID` or `ID@CONFIGURATION`."""
 
     @_builtins.property
-    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunStatus.ValueType]:
-        """Runs of these statuses count; empty means FINISHED."""
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunState.ValueType]:
+        """Runs in these states count; empty means FINISHED."""
 
     def __init__(
         self,
@@ -364,13 +364,13 @@ class CompareTrajectoriesRequest(_message.Message):
         threshold: _builtins.float | None = ...,
         best_so_far: _builtins.bool = ...,
         direction: _metric_pb2.Direction.ValueType = ...,
-        statuses: _abc.Iterable[_run_pb2.RunStatus.ValueType] | None = ...,
+        states: _abc.Iterable[_run_pb2.RunState.ValueType] | None = ...,
         confidence: _builtins.float | None = ...,
         correction: _comparison_pb2.Correction.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_from_step", b"_from_step", "_threshold", b"_threshold", "_until_step", b"_until_step", "confidence", b"confidence", "from_step", b"from_step", "threshold", b"threshold", "until_step", b"until_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_from_step", b"_from_step", "_threshold", b"_threshold", "_until_step", b"_until_step", "alignment", b"alignment", "best_so_far", b"best_so_far", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "experiment_ids", b"experiment_ids", "from_step", b"from_step", "max_points", b"max_points", "metric", b"metric", "statuses", b"statuses", "threshold", b"threshold", "until_step", b"until_step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_from_step", b"_from_step", "_threshold", b"_threshold", "_until_step", b"_until_step", "alignment", b"alignment", "best_so_far", b"best_so_far", "confidence", b"confidence", "correction", b"correction", "direction", b"direction", "experiment_ids", b"experiment_ids", "from_step", b"from_step", "max_points", b"max_points", "metric", b"metric", "states", b"states", "threshold", b"threshold", "until_step", b"until_step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -424,7 +424,7 @@ class GetHyperparameterImportanceRequest(_message.Message):
     EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     REDUCER_FIELD_NUMBER: _builtins.int
-    STATUSES_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     INTERACTIONS_FIELD_NUMBER: _builtins.int
     experiment_id: _builtins.str
@@ -436,8 +436,8 @@ class GetHyperparameterImportanceRequest(_message.Message):
     interactions: _builtins.bool
     """Rank pairs as well."""
     @_builtins.property
-    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunStatus.ValueType]:
-        """Runs of these statuses count; empty means FINISHED."""
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunState.ValueType]:
+        """Runs in these states count; empty means FINISHED."""
 
     @_builtins.property
     def params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -449,13 +449,13 @@ class GetHyperparameterImportanceRequest(_message.Message):
         experiment_id: _builtins.str = ...,
         metric: _builtins.str = ...,
         reducer: _metric_pb2.Reducer.ValueType = ...,
-        statuses: _abc.Iterable[_run_pb2.RunStatus.ValueType] | None = ...,
+        states: _abc.Iterable[_run_pb2.RunState.ValueType] | None = ...,
         params: _abc.Iterable[_builtins.str] | None = ...,
         interactions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "interactions", b"interactions", "metric", b"metric", "params", b"params", "reducer", b"reducer", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "interactions", b"interactions", "metric", b"metric", "params", b"params", "reducer", b"reducer", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -230,8 +230,8 @@ class _ExclusionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Exclu
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXCLUSION_REASON_UNSPECIFIED: _ExclusionReason.ValueType  # 0
     """Not said."""
-    EXCLUSION_REASON_STATUS: _ExclusionReason.ValueType  # 1
-    """Its status is not among those asked for."""
+    EXCLUSION_REASON_STATE: _ExclusionReason.ValueType  # 1
+    """Its state is not among those asked for."""
     EXCLUSION_REASON_METRIC_MISSING: _ExclusionReason.ValueType  # 2
     """It has no point of the metric where one was asked for."""
     EXCLUSION_REASON_NOT_FINITE: _ExclusionReason.ValueType  # 3
@@ -242,8 +242,8 @@ class ExclusionReason(_ExclusionReason, metaclass=_ExclusionReasonEnumTypeWrappe
 
 EXCLUSION_REASON_UNSPECIFIED: ExclusionReason.ValueType  # 0
 """Not said."""
-EXCLUSION_REASON_STATUS: ExclusionReason.ValueType  # 1
-"""Its status is not among those asked for."""
+EXCLUSION_REASON_STATE: ExclusionReason.ValueType  # 1
+"""Its state is not among those asked for."""
 EXCLUSION_REASON_METRIC_MISSING: ExclusionReason.ValueType  # 2
 """It has no point of the metric where one was asked for."""
 EXCLUSION_REASON_NOT_FINITE: ExclusionReason.ValueType  # 3
@@ -258,23 +258,23 @@ class ExcludedRun(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    STATUS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run."""
     reason: Global___ExclusionReason.ValueType
     """Why."""
-    status: _run_pb2.RunStatus.ValueType
-    """Its status."""
+    state: _run_pb2.RunState.ValueType
+    """Its state."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
         reason: Global___ExclusionReason.ValueType = ...,
-        status: _run_pb2.RunStatus.ValueType = ...,
+        state: _run_pb2.RunState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "run_id", b"run_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "run_id", b"run_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

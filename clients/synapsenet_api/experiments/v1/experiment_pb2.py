@@ -28,7 +28,7 @@ from synapsenet_api.experiments.v1 import metric_pb2 as synapsenet_dot_experimen
 from synapsenet_api.experiments.v1 import parameter_pb2 as synapsenet_dot_experiments_dot_v1_dot_parameter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*synapsenet/experiments/v1/experiment.proto\x12\x19synapsenet.experiments.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&synapsenet/experiments/v1/metric.proto\x1a)synapsenet/experiments/v1/parameter.proto\"\xc9\x03\n\nExperiment\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12=\n\x04tags\x18\x05 \x03(\x0b\x32/.synapsenet.experiments.v1.Experiment.TagsEntry\x12G\n\x12metric_definitions\x18\x06 \x03(\x0b\x32+.synapsenet.experiments.v1.MetricDefinition\x12M\n\x15parameter_definitions\x18\x07 \x03(\x0b\x32..synapsenet.experiments.v1.ParameterDefinition\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xeb\x01\n\rConfiguration\x12\x18\n\x10\x63onfiguration_id\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x12\x44\n\x06params\x18\x03 \x03(\x0b\x32\x34.synapsenet.experiments.v1.Configuration.ParamsEntry\x12\x11\n\trun_count\x18\x04 \x01(\x03\x1aX\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x38\n\x05value\x18\x02 \x01(\x0b\x32).synapsenet.experiments.v1.ParameterValue:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*synapsenet/experiments/v1/experiment.proto\x12\x19synapsenet.experiments.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&synapsenet/experiments/v1/metric.proto\x1a)synapsenet/experiments/v1/parameter.proto\"\xc4\x03\n\nExperiment\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12=\n\x04tags\x18\x05 \x03(\x0b\x32/.synapsenet.experiments.v1.Experiment.TagsEntry\x12G\n\x12metric_definitions\x18\x06 \x03(\x0b\x32+.synapsenet.experiments.v1.MetricDefinition\x12M\n\x15parameter_definitions\x18\x07 \x03(\x0b\x32..synapsenet.experiments.v1.ParameterDefinition\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdd\x01\n\rConfiguration\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x12\x44\n\x06params\x18\x03 \x03(\x0b\x32\x34.synapsenet.experiments.v1.Configuration.ParamsEntry\x12\x11\n\trun_count\x18\x04 \x01(\x03\x1aX\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x38\n\x05value\x18\x02 \x01(\x0b\x32).synapsenet.experiments.v1.ParameterValue:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXPERIMENT_TAGSENTRY']._loaded_options = None
   _globals['_EXPERIMENT_TAGSENTRY']._serialized_options = b'8\001'
+  _globals['_EXPERIMENT'].fields_by_name['id']._loaded_options = None
+  _globals['_EXPERIMENT'].fields_by_name['id']._serialized_options = b'\342A\001\003'
   _globals['_EXPERIMENT'].fields_by_name['create_time']._loaded_options = None
   _globals['_EXPERIMENT'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_EXPERIMENT'].fields_by_name['update_time']._loaded_options = None
@@ -44,11 +46,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIGURATION_PARAMSENTRY']._loaded_options = None
   _globals['_CONFIGURATION_PARAMSENTRY']._serialized_options = b'8\001'
   _globals['_EXPERIMENT']._serialized_start=223
-  _globals['_EXPERIMENT']._serialized_end=680
-  _globals['_EXPERIMENT_TAGSENTRY']._serialized_start=637
-  _globals['_EXPERIMENT_TAGSENTRY']._serialized_end=680
-  _globals['_CONFIGURATION']._serialized_start=683
-  _globals['_CONFIGURATION']._serialized_end=918
-  _globals['_CONFIGURATION_PARAMSENTRY']._serialized_start=830
-  _globals['_CONFIGURATION_PARAMSENTRY']._serialized_end=918
+  _globals['_EXPERIMENT']._serialized_end=675
+  _globals['_EXPERIMENT_TAGSENTRY']._serialized_start=632
+  _globals['_EXPERIMENT_TAGSENTRY']._serialized_end=675
+  _globals['_CONFIGURATION']._serialized_start=678
+  _globals['_CONFIGURATION']._serialized_end=899
+  _globals['_CONFIGURATION_PARAMSENTRY']._serialized_start=811
+  _globals['_CONFIGURATION_PARAMSENTRY']._serialized_end=899
 # @@protoc_insertion_point(module_scope)

@@ -47,7 +47,7 @@ class Experiment(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -56,7 +56,7 @@ class Experiment(_message.Message):
     PARAMETER_DEFINITIONS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    experiment_id: _builtins.str
+    id: _builtins.str
     """`exp-` and 16 hexadecimal digits."""
     project: _builtins.str
     """The project that it belongs to; `default` unless said."""
@@ -87,7 +87,7 @@ class Experiment(_message.Message):
     def __init__(
         self,
         *,
-        experiment_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         project: _builtins.str = ...,
         name: _builtins.str = ...,
         description: _builtins.str = ...,
@@ -99,7 +99,7 @@ class Experiment(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "experiment_id", b"experiment_id", "metric_definitions", b"metric_definitions", "name", b"name", "parameter_definitions", b"parameter_definitions", "project", b"project", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "id", b"id", "metric_definitions", b"metric_definitions", "name", b"name", "parameter_definitions", b"parameter_definitions", "project", b"project", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,16 +132,16 @@ class Configuration(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    CONFIGURATION_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     RUN_COUNT_FIELD_NUMBER: _builtins.int
-    configuration_id: _builtins.str
+    id: _builtins.str
     """16 hexadecimal digits, a hash of the tuned parameters: the same parameters give the same id in every experiment."""
     entry: _builtins.str
     """How a comparison names it: `EXPERIMENT_ID@CONFIGURATION_ID`."""
     run_count: _builtins.int
-    """How many runs it has, whatever their status."""
+    """How many runs it has, whatever their state."""
     @_builtins.property
     def params(self) -> _containers.MessageMap[_builtins.str, _parameter_pb2.ParameterValue]:
         """The tuned parameters."""
@@ -149,14 +149,14 @@ class Configuration(_message.Message):
     def __init__(
         self,
         *,
-        configuration_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         entry: _builtins.str = ...,
         params: _abc.Mapping[_builtins.str, _parameter_pb2.ParameterValue] | None = ...,
         run_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configuration_id", b"configuration_id", "entry", b"entry", "params", b"params", "run_count", b"run_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "id", b"id", "params", b"params", "run_count", b"run_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

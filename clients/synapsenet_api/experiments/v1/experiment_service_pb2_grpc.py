@@ -199,7 +199,7 @@ class ExperimentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FinishRun(self, request, context):
-        """End a run. Ending it again with the same status changes nothing; with another it is FAILED_PRECONDITION.
+        """End a run. Ending it again with the same state changes nothing; with another it is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

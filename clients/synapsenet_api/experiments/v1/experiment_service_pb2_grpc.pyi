@@ -56,7 +56,7 @@ class ExperimentServiceStub:
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.DeleteRunRequest, _experiment_service_pb2.DeleteRunResponse]
     """Delete a run and its metrics. It cannot be undone."""
     FinishRun: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.FinishRunRequest, _experiment_service_pb2.FinishRunResponse]
-    """End a run. Ending it again with the same status changes nothing; with another it is FAILED_PRECONDITION."""
+    """End a run. Ending it again with the same state changes nothing; with another it is FAILED_PRECONDITION."""
     HeartbeatRun: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.HeartbeatRunRequest, _experiment_service_pb2.HeartbeatRunResponse]
     """Say that a run is alive; logging metrics says so too."""
     LogMetrics: _grpc.StreamUnaryMultiCallable[_experiment_service_pb2.LogMetricsRequest, _experiment_service_pb2.LogMetricsResponse]
@@ -96,7 +96,7 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     DeleteRun: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.DeleteRunRequest, _experiment_service_pb2.DeleteRunResponse]  # type: ignore[assignment]
     """Delete a run and its metrics. It cannot be undone."""
     FinishRun: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.FinishRunRequest, _experiment_service_pb2.FinishRunResponse]  # type: ignore[assignment]
-    """End a run. Ending it again with the same status changes nothing; with another it is FAILED_PRECONDITION."""
+    """End a run. Ending it again with the same state changes nothing; with another it is FAILED_PRECONDITION."""
     HeartbeatRun: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.HeartbeatRunRequest, _experiment_service_pb2.HeartbeatRunResponse]  # type: ignore[assignment]
     """Say that a run is alive; logging metrics says so too."""
     LogMetrics: _aio.StreamUnaryMultiCallable[_experiment_service_pb2.LogMetricsRequest, _experiment_service_pb2.LogMetricsResponse]  # type: ignore[assignment]
@@ -205,7 +205,7 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_service_pb2.FinishRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.FinishRunResponse, _abc.Awaitable[_experiment_service_pb2.FinishRunResponse]]:
-        """End a run. Ending it again with the same status changes nothing; with another it is FAILED_PRECONDITION."""
+        """End a run. Ending it again with the same state changes nothing; with another it is FAILED_PRECONDITION."""
 
     @_abc_1.abstractmethod
     def HeartbeatRun(

@@ -210,7 +210,7 @@ class HyperparameterImportance(_message.Message):
     runs: _builtins.int
     """Runs that count: those with a finite value."""
     excluded_runs: _builtins.int
-    """Runs without a finite value or in another status."""
+    """Runs without a finite value or in another state."""
     configurations: _builtins.int
     """Configurations among the runs that count."""
     verdict: Global___ImportanceVerdict.ValueType

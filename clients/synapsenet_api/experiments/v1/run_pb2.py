@@ -28,7 +28,7 @@ from synapsenet_api.experiments.v1 import metric_pb2 as synapsenet_dot_experimen
 from synapsenet_api.experiments.v1 import parameter_pb2 as synapsenet_dot_experiments_dot_v1_dot_parameter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#synapsenet/experiments/v1/run.proto\x12\x19synapsenet.experiments.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&synapsenet/experiments/v1/metric.proto\x1a)synapsenet/experiments/v1/parameter.proto\"\xf8\x05\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x34\n\x06status\x18\x04 \x01(\x0e\x32$.synapsenet.experiments.v1.RunStatus\x12\x15\n\rstatus_reason\x18\x05 \x01(\t\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12:\n\x06params\x18\x07 \x03(\x0b\x32*.synapsenet.experiments.v1.Run.ParamsEntry\x12\x18\n\x10\x63onfiguration_id\x18\x08 \x01(\t\x12\x36\n\x04tags\x18\t \x03(\x0b\x32(.synapsenet.experiments.v1.Run.TagsEntry\x12<\n\x07metrics\x18\n \x03(\x0b\x32+.synapsenet.experiments.v1.Run.MetricsEntry\x12\x35\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eheartbeat_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x0e \x01(\x08\x1aX\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x38\n\x05value\x18\x02 \x01(\x0b\x32).synapsenet.experiments.v1.ParameterValue:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aX\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.synapsenet.experiments.v1.MetricSummary:\x02\x38\x01\x42\x07\n\x05_seed*\x89\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x17\n\x13RUN_STATUS_FINISHED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#synapsenet/experiments/v1/run.proto\x12\x19synapsenet.experiments.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&synapsenet/experiments/v1/metric.proto\x1a)synapsenet/experiments/v1/parameter.proto\"\xf7\x05\n\x03Run\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32#.synapsenet.experiments.v1.RunState\x12\x14\n\x0cstate_reason\x18\x05 \x01(\t\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12:\n\x06params\x18\x07 \x03(\x0b\x32*.synapsenet.experiments.v1.Run.ParamsEntry\x12\x18\n\x10\x63onfiguration_id\x18\x08 \x01(\t\x12\x36\n\x04tags\x18\t \x03(\x0b\x32(.synapsenet.experiments.v1.Run.TagsEntry\x12<\n\x07metrics\x18\n \x03(\x0b\x32+.synapsenet.experiments.v1.Run.MetricsEntry\x12\x35\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eheartbeat_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x0e \x01(\x08\x1aX\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x38\n\x05value\x18\x02 \x01(\x0b\x32).synapsenet.experiments.v1.ParameterValue:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aX\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.synapsenet.experiments.v1.MetricSummary:\x02\x38\x01\x42\x07\n\x05_seed*\x83\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n\x12RUN_STATE_FINISHED\x10\x02\x12\x14\n\x10RUN_STATE_FAILED\x10\x03\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,16 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUN_TAGSENTRY']._serialized_options = b'8\001'
   _globals['_RUN_METRICSENTRY']._loaded_options = None
   _globals['_RUN_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_RUN'].fields_by_name['id']._loaded_options = None
+  _globals['_RUN'].fields_by_name['id']._serialized_options = b'\342A\001\003'
   _globals['_RUN'].fields_by_name['create_time']._loaded_options = None
   _globals['_RUN'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
-  _globals['_RUNSTATUS']._serialized_start=979
-  _globals['_RUNSTATUS']._serialized_end=1116
+  _globals['_RUNSTATE']._serialized_start=978
+  _globals['_RUNSTATE']._serialized_end=1109
   _globals['_RUN']._serialized_start=216
-  _globals['_RUN']._serialized_end=976
-  _globals['_RUN_PARAMSENTRY']._serialized_start=744
-  _globals['_RUN_PARAMSENTRY']._serialized_end=832
-  _globals['_RUN_TAGSENTRY']._serialized_start=834
-  _globals['_RUN_TAGSENTRY']._serialized_end=877
-  _globals['_RUN_METRICSENTRY']._serialized_start=879
-  _globals['_RUN_METRICSENTRY']._serialized_end=967
+  _globals['_RUN']._serialized_end=975
+  _globals['_RUN_PARAMSENTRY']._serialized_start=743
+  _globals['_RUN_PARAMSENTRY']._serialized_end=831
+  _globals['_RUN_TAGSENTRY']._serialized_start=833
+  _globals['_RUN_TAGSENTRY']._serialized_end=876
+  _globals['_RUN_METRICSENTRY']._serialized_start=878
+  _globals['_RUN_METRICSENTRY']._serialized_end=966
 # @@protoc_insertion_point(module_scope)

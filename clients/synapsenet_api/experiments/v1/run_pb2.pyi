@@ -22,37 +22,37 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _RunStatus:
+class _RunState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.ValueType], _builtins.type):
+class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    RUN_STATUS_UNSPECIFIED: _RunStatus.ValueType  # 0
+    RUN_STATE_UNSPECIFIED: _RunState.ValueType  # 0
     """Not said."""
-    RUN_STATUS_RUNNING: _RunStatus.ValueType  # 1
+    RUN_STATE_RUNNING: _RunState.ValueType  # 1
     """It may still log."""
-    RUN_STATUS_FINISHED: _RunStatus.ValueType  # 2
+    RUN_STATE_FINISHED: _RunState.ValueType  # 2
     """It ended as planned."""
-    RUN_STATUS_FAILED: _RunStatus.ValueType  # 3
+    RUN_STATE_FAILED: _RunState.ValueType  # 3
     """It ended by an error."""
-    RUN_STATUS_CANCELLED: _RunStatus.ValueType  # 4
+    RUN_STATE_CANCELLED: _RunState.ValueType  # 4
     """Somebody stopped it."""
 
-class RunStatus(_RunStatus, metaclass=_RunStatusEnumTypeWrapper):
+class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
     """Where a run stands."""
 
-RUN_STATUS_UNSPECIFIED: RunStatus.ValueType  # 0
+RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
 """Not said."""
-RUN_STATUS_RUNNING: RunStatus.ValueType  # 1
+RUN_STATE_RUNNING: RunState.ValueType  # 1
 """It may still log."""
-RUN_STATUS_FINISHED: RunStatus.ValueType  # 2
+RUN_STATE_FINISHED: RunState.ValueType  # 2
 """It ended as planned."""
-RUN_STATUS_FAILED: RunStatus.ValueType  # 3
+RUN_STATE_FAILED: RunState.ValueType  # 3
 """It ended by an error."""
-RUN_STATUS_CANCELLED: RunStatus.ValueType  # 4
+RUN_STATE_CANCELLED: RunState.ValueType  # 4
 """Somebody stopped it."""
-Global___RunStatus: _TypeAlias = RunStatus  # noqa: Y015
+Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 @_typing.final
 class Run(_message.Message):
@@ -122,11 +122,11 @@ class Run(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    RUN_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
-    STATUS_FIELD_NUMBER: _builtins.int
-    STATUS_REASON_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     CONFIGURATION_ID_FIELD_NUMBER: _builtins.int
@@ -136,15 +136,15 @@ class Run(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     HEARTBEAT_TIME_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
-    run_id: _builtins.str
+    id: _builtins.str
     """`run-` and 16 hexadecimal digits."""
     experiment_id: _builtins.str
     """The experiment that it belongs to."""
     name: _builtins.str
     """A name for people; may be empty, need not be unique."""
-    status: Global___RunStatus.ValueType
+    state: Global___RunState.ValueType
     """Where it stands."""
-    status_reason: _builtins.str
+    state_reason: _builtins.str
     """Why it stands there, one sentence; mostly empty unless it failed."""
     seed: _builtins.int
     """The seed that tells it from the other replicates of its configuration; absent if it has none."""
@@ -179,11 +179,11 @@ class Run(_message.Message):
     def __init__(
         self,
         *,
-        run_id: _builtins.str = ...,
+        id: _builtins.str = ...,
         experiment_id: _builtins.str = ...,
         name: _builtins.str = ...,
-        status: Global___RunStatus.ValueType = ...,
-        status_reason: _builtins.str = ...,
+        state: Global___RunState.ValueType = ...,
+        state_reason: _builtins.str = ...,
         seed: _builtins.int | None = ...,
         params: _abc.Mapping[_builtins.str, _parameter_pb2.ParameterValue] | None = ...,
         configuration_id: _builtins.str = ...,
@@ -196,7 +196,7 @@ class Run(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "create_time", b"create_time", "end_time", b"end_time", "heartbeat_time", b"heartbeat_time", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "configuration_id", b"configuration_id", "create_time", b"create_time", "end_time", b"end_time", "experiment_id", b"experiment_id", "heartbeat_time", b"heartbeat_time", "metrics", b"metrics", "name", b"name", "params", b"params", "run_id", b"run_id", "seed", b"seed", "stale", b"stale", "status", b"status", "status_reason", b"status_reason", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "configuration_id", b"configuration_id", "create_time", b"create_time", "end_time", b"end_time", "experiment_id", b"experiment_id", "heartbeat_time", b"heartbeat_time", "id", b"id", "metrics", b"metrics", "name", b"name", "params", b"params", "seed", b"seed", "stale", b"stale", "state", b"state", "state_reason", b"state_reason", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

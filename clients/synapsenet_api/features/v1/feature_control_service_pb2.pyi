@@ -118,7 +118,7 @@ class StreamChangesRequest(_message.Message):
     CONSUMER_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     after_position: _builtins.int
-    """Only changes with positions above this one."""
+    """Only changes after this position; 0: from the oldest kept."""
     consumer: _builtins.str
     """Names the reader, whose checkpoint keeps the log from being trimmed; up to 63 characters."""
     checkpoint: _builtins.int

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from synapsenet_api.monitoring.v1 import freshness_pb2 as synapsenet_dot_monitoring_dot_v1_dot_freshness__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$synapsenet/monitoring/v1/alert.proto\x12\x18synapsenet.monitoring.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(synapsenet/monitoring/v1/freshness.proto\"\xc4\x04\n\x05\x41lert\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.synapsenet.monitoring.v1.AlertKind\x12\x39\n\x08severity\x18\x03 \x01(\x0e\x32\'.synapsenet.monitoring.v1.AlertSeverity\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.synapsenet.monitoring.v1.AlertState\x12\r\n\x05group\x18\x05 \x01(\t\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.synapsenet.monitoring.v1.Alert.LabelsEntry\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nraise_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x61\x66\x66\x65\x63ted_entities\x18\n \x01(\x05\x12:\n\x07stalest\x18\x0b \x03(\x0b\x32).synapsenet.monitoring.v1.EntityFreshness\x12\x12\n\nsilence_id\x18\x0c \x01(\t\x12\x0f\n\x07summary\x18\r \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x93\x02\n\x07Silence\x12\n\n\x02id\x18\x01 \x01(\t\x12G\n\x08matchers\x18\x02 \x03(\x0b\x32/.synapsenet.monitoring.v1.Silence.MatchersEntryB\x04\xe2\x41\x01\x02\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x1a/\n\rMatchersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*t\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATE_PENDING\x10\x01\x12\x16\n\x12\x41LERT_STATE_FIRING\x10\x02\x12\x18\n\x14\x41LERT_STATE_RESOLVED\x10\x03*e\n\rAlertSeverity\x12\x1e\n\x1a\x41LERT_SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41LERT_SEVERITY_WARNING\x10\x01\x12\x18\n\x14\x41LERT_SEVERITY_ERROR\x10\x02*u\n\tAlertKind\x12\x1a\n\x16\x41LERT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41LERT_KIND_FRESHNESS\x10\x01\x12\x16\n\x12\x41LERT_KIND_NO_DATA\x10\x02\x12\x1a\n\x16\x41LERT_KIND_CONSISTENCY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$synapsenet/monitoring/v1/alert.proto\x12\x18synapsenet.monitoring.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(synapsenet/monitoring/v1/freshness.proto\"\xc4\x04\n\x05\x41lert\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.synapsenet.monitoring.v1.AlertKind\x12\x39\n\x08severity\x18\x03 \x01(\x0e\x32\'.synapsenet.monitoring.v1.AlertSeverity\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.synapsenet.monitoring.v1.AlertState\x12\r\n\x05group\x18\x05 \x01(\t\x12;\n\x06labels\x18\x06 \x03(\x0b\x32+.synapsenet.monitoring.v1.Alert.LabelsEntry\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nraise_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x61\x66\x66\x65\x63ted_entities\x18\n \x01(\x05\x12:\n\x07stalest\x18\x0b \x03(\x0b\x32).synapsenet.monitoring.v1.EntityFreshness\x12\x12\n\nsilence_id\x18\x0c \x01(\t\x12\x0f\n\x07summary\x18\r \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"~\n\nAlertEvent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12.\n\noccur_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05\x61lert\x18\x03 \x01(\x0b\x32\x1f.synapsenet.monitoring.v1.Alert\"\xd0\x02\n\x07Silence\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12G\n\x08matchers\x18\x02 \x03(\x0b\x32/.synapsenet.monitoring.v1.Silence.MatchersEntryB\x04\xe2\x41\x01\x02\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a/\n\rMatchersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*t\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATE_PENDING\x10\x01\x12\x16\n\x12\x41LERT_STATE_FIRING\x10\x02\x12\x18\n\x14\x41LERT_STATE_RESOLVED\x10\x03*e\n\rAlertSeverity\x12\x1e\n\x1a\x41LERT_SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41LERT_SEVERITY_WARNING\x10\x01\x12\x18\n\x14\x41LERT_SEVERITY_ERROR\x10\x02*u\n\tAlertKind\x12\x1a\n\x16\x41LERT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41LERT_KIND_FRESHNESS\x10\x01\x12\x16\n\x12\x41LERT_KIND_NO_DATA\x10\x02\x12\x1a\n\x16\x41LERT_KIND_CONSISTENCY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +38,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALERT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_SILENCE_MATCHERSENTRY']._loaded_options = None
   _globals['_SILENCE_MATCHERSENTRY']._serialized_options = b'8\001'
+  _globals['_SILENCE'].fields_by_name['id']._loaded_options = None
+  _globals['_SILENCE'].fields_by_name['id']._serialized_options = b'\342A\001\003'
   _globals['_SILENCE'].fields_by_name['matchers']._loaded_options = None
   _globals['_SILENCE'].fields_by_name['matchers']._serialized_options = b'\342A\001\002'
   _globals['_SILENCE'].fields_by_name['end_time']._loaded_options = None
   _globals['_SILENCE'].fields_by_name['end_time']._serialized_options = b'\342A\001\002'
-  _globals['_ALERTSTATE']._serialized_start=1035
-  _globals['_ALERTSTATE']._serialized_end=1151
-  _globals['_ALERTSEVERITY']._serialized_start=1153
-  _globals['_ALERTSEVERITY']._serialized_end=1254
-  _globals['_ALERTKIND']._serialized_start=1256
-  _globals['_ALERTKIND']._serialized_end=1373
+  _globals['_SILENCE'].fields_by_name['create_time']._loaded_options = None
+  _globals['_SILENCE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_ALERTSTATE']._serialized_start=1224
+  _globals['_ALERTSTATE']._serialized_end=1340
+  _globals['_ALERTSEVERITY']._serialized_start=1342
+  _globals['_ALERTSEVERITY']._serialized_end=1443
+  _globals['_ALERTKIND']._serialized_start=1445
+  _globals['_ALERTKIND']._serialized_end=1562
   _globals['_ALERT']._serialized_start=175
   _globals['_ALERT']._serialized_end=755
   _globals['_ALERT_LABELSENTRY']._serialized_start=710
   _globals['_ALERT_LABELSENTRY']._serialized_end=755
-  _globals['_SILENCE']._serialized_start=758
-  _globals['_SILENCE']._serialized_end=1033
-  _globals['_SILENCE_MATCHERSENTRY']._serialized_start=986
-  _globals['_SILENCE_MATCHERSENTRY']._serialized_end=1033
+  _globals['_ALERTEVENT']._serialized_start=757
+  _globals['_ALERTEVENT']._serialized_end=883
+  _globals['_SILENCE']._serialized_start=886
+  _globals['_SILENCE']._serialized_end=1222
+  _globals['_SILENCE_MATCHERSENTRY']._serialized_start=1175
+  _globals['_SILENCE_MATCHERSENTRY']._serialized_end=1222
 # @@protoc_insertion_point(module_scope)

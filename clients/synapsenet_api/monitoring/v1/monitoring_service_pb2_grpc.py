@@ -60,6 +60,11 @@ class MonitoringServiceStub:
                 request_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListConsistencyReportsRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListConsistencyReportsResponse.FromString,
                 _registered_method=True)
+        self.GetAlert = channel.unary_unary(
+                '/synapsenet.monitoring.v1.MonitoringService/GetAlert',
+                request_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetAlertRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetAlertResponse.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/synapsenet.monitoring.v1.MonitoringService/ListAlerts',
                 request_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListAlertsRequest.SerializeToString,
@@ -74,6 +79,11 @@ class MonitoringServiceStub:
                 '/synapsenet.monitoring.v1.MonitoringService/CreateSilence',
                 request_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CreateSilenceRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CreateSilenceResponse.FromString,
+                _registered_method=True)
+        self.GetSilence = channel.unary_unary(
+                '/synapsenet.monitoring.v1.MonitoringService/GetSilence',
+                request_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetSilenceRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetSilenceResponse.FromString,
                 _registered_method=True)
         self.ListSilences = channel.unary_unary(
                 '/synapsenet.monitoring.v1.MonitoringService/ListSilences',
@@ -126,6 +136,13 @@ class MonitoringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAlert(self, request, context):
+        """One alert by its fingerprint. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAlerts(self, request, context):
         """The alerts, newest first.
         """
@@ -134,7 +151,7 @@ class MonitoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchAlerts(self, request, context):
-        """Every change of an alert, from a position on, then live. OUT_OF_RANGE if the position is no longer kept.
+        """Changes of alerts, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no longer kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +159,13 @@ class MonitoringServiceServicer:
 
     def CreateSilence(self, request, context):
         """Keep matching alerts quiet for a while.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSilence(self, request, context):
+        """One silence by its id. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,6 +213,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     request_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListConsistencyReportsRequest.FromString,
                     response_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListConsistencyReportsResponse.SerializeToString,
             ),
+            'GetAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlert,
+                    request_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetAlertRequest.FromString,
+                    response_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetAlertResponse.SerializeToString,
+            ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
                     request_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.ListAlertsRequest.FromString,
@@ -203,6 +232,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.CreateSilence,
                     request_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CreateSilenceRequest.FromString,
                     response_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CreateSilenceResponse.SerializeToString,
+            ),
+            'GetSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSilence,
+                    request_deserializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetSilenceRequest.FromString,
+                    response_serializer=synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetSilenceResponse.SerializeToString,
             ),
             'ListSilences': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSilences,
@@ -362,6 +396,33 @@ class MonitoringService:
             _registered_method=True)
 
     @staticmethod
+    def GetAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.monitoring.v1.MonitoringService/GetAlert',
+            synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetAlertRequest.SerializeToString,
+            synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAlerts(request,
             target,
             options=(),
@@ -432,6 +493,33 @@ class MonitoringService:
             '/synapsenet.monitoring.v1.MonitoringService/CreateSilence',
             synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CreateSilenceRequest.SerializeToString,
             synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.CreateSilenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.monitoring.v1.MonitoringService/GetSilence',
+            synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetSilenceRequest.SerializeToString,
+            synapsenet_dot_monitoring_dot_v1_dot_monitoring__service__pb2.GetSilenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

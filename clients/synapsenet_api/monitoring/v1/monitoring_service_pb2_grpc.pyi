@@ -43,12 +43,16 @@ class MonitoringServiceStub:
     """One consistency report by its id."""
     ListConsistencyReports: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListConsistencyReportsRequest, _monitoring_service_pb2.ListConsistencyReportsResponse]
     """The consistency reports, newest first."""
+    GetAlert: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.GetAlertRequest, _monitoring_service_pb2.GetAlertResponse]
+    """One alert by its fingerprint. NOT_FOUND if there is none."""
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListAlertsRequest, _monitoring_service_pb2.ListAlertsResponse]
     """The alerts, newest first."""
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_monitoring_service_pb2.WatchAlertsRequest, _monitoring_service_pb2.WatchAlertsResponse]
-    """Every change of an alert, from a position on, then live. OUT_OF_RANGE if the position is no longer kept."""
+    """Changes of alerts, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no longer kept."""
     CreateSilence: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.CreateSilenceRequest, _monitoring_service_pb2.CreateSilenceResponse]
     """Keep matching alerts quiet for a while."""
+    GetSilence: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.GetSilenceRequest, _monitoring_service_pb2.GetSilenceResponse]
+    """One silence by its id. NOT_FOUND if there is none."""
     ListSilences: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListSilencesRequest, _monitoring_service_pb2.ListSilencesResponse]
     """The silences, newest first."""
     ExpireSilence: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ExpireSilenceRequest, _monitoring_service_pb2.ExpireSilenceResponse]
@@ -69,12 +73,16 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """One consistency report by its id."""
     ListConsistencyReports: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListConsistencyReportsRequest, _monitoring_service_pb2.ListConsistencyReportsResponse]  # type: ignore[assignment]
     """The consistency reports, newest first."""
+    GetAlert: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.GetAlertRequest, _monitoring_service_pb2.GetAlertResponse]  # type: ignore[assignment]
+    """One alert by its fingerprint. NOT_FOUND if there is none."""
     ListAlerts: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListAlertsRequest, _monitoring_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """The alerts, newest first."""
     WatchAlerts: _aio.UnaryStreamMultiCallable[_monitoring_service_pb2.WatchAlertsRequest, _monitoring_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
-    """Every change of an alert, from a position on, then live. OUT_OF_RANGE if the position is no longer kept."""
+    """Changes of alerts, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no longer kept."""
     CreateSilence: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.CreateSilenceRequest, _monitoring_service_pb2.CreateSilenceResponse]  # type: ignore[assignment]
     """Keep matching alerts quiet for a while."""
+    GetSilence: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.GetSilenceRequest, _monitoring_service_pb2.GetSilenceResponse]  # type: ignore[assignment]
+    """One silence by its id. NOT_FOUND if there is none."""
     ListSilences: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListSilencesRequest, _monitoring_service_pb2.ListSilencesResponse]  # type: ignore[assignment]
     """The silences, newest first."""
     ExpireSilence: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ExpireSilenceRequest, _monitoring_service_pb2.ExpireSilenceResponse]  # type: ignore[assignment]
@@ -124,6 +132,14 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         """The consistency reports, newest first."""
 
     @_abc_1.abstractmethod
+    def GetAlert(
+        self,
+        request: _monitoring_service_pb2.GetAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monitoring_service_pb2.GetAlertResponse, _abc.Awaitable[_monitoring_service_pb2.GetAlertResponse]]:
+        """One alert by its fingerprint. NOT_FOUND if there is none."""
+
+    @_abc_1.abstractmethod
     def ListAlerts(
         self,
         request: _monitoring_service_pb2.ListAlertsRequest,
@@ -137,7 +153,7 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_service_pb2.WatchAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_monitoring_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_monitoring_service_pb2.WatchAlertsResponse]]:
-        """Every change of an alert, from a position on, then live. OUT_OF_RANGE if the position is no longer kept."""
+        """Changes of alerts, stored ones first, then live ones. OUT_OF_RANGE, naming the oldest, if those asked for are no longer kept."""
 
     @_abc_1.abstractmethod
     def CreateSilence(
@@ -146,6 +162,14 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.CreateSilenceResponse, _abc.Awaitable[_monitoring_service_pb2.CreateSilenceResponse]]:
         """Keep matching alerts quiet for a while."""
+
+    @_abc_1.abstractmethod
+    def GetSilence(
+        self,
+        request: _monitoring_service_pb2.GetSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monitoring_service_pb2.GetSilenceResponse, _abc.Awaitable[_monitoring_service_pb2.GetSilenceResponse]]:
+        """One silence by its id. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def ListSilences(

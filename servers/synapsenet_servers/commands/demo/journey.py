@@ -157,7 +157,7 @@ class Journey:
 
     def _experiment(self, name: str) -> str:
         stamp = self._clock.now().strftime("%Y-%m-%d %H:%M:%S.%f")
-        return str(self._client.experiments.create(f"{name}, {stamp}").experiment_id)
+        return str(self._client.experiments.create(f"{name}, {stamp}").id)
 
     def _finished(self, job: Job, step: Step | None) -> Job:
         """The job when it is over, told to `step` while it goes on."""
@@ -215,7 +215,7 @@ class Journey:
     def _compare(self, experiment_id: str) -> tuple[Any, Any]:
         with self._telling.step("compare the sweep over HTTP") as step:
             configurations = self._client.experiments.list_configurations(experiment_id)
-            entries = [f"{experiment_id}@{configuration.configuration_id}" for configuration in configurations]
+            entries = [f"{experiment_id}@{configuration.id}" for configuration in configurations]
             comparison = self._edge.compare(entries, METRIC)
             importance = self._edge.importance(experiment_id, METRIC)
             rate = _learning_rate(comparison["best"]["params"])

@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILLERS: dict[Kind, Any] = {
     Kind.NUMBER: 0,
     Kind.TEXT: "",
-    Kind.STATUS: "",
+    Kind.STATE: "",
     Kind.TIME: literal(_EPOCH, UtcDateTime),
 }
 

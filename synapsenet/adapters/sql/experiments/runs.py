@@ -16,7 +16,7 @@ from synapsenet.adapters.sql.experiments.ordering import ordered
 from synapsenet.adapters.sql.experiments.series import summary_from_row
 from synapsenet.adapters.sql.experiments.tables import experiments, params, runs, series, tags
 from synapsenet.experiments.configuration import Configuration
-from synapsenet.experiments.model import MetricSummary, Parameter, Run, RunStatus
+from synapsenet.experiments.model import MetricSummary, Parameter, Run, RunState
 from synapsenet.experiments.ports import Match, Query, RunRecords
 from synapsenet.platform.paging import Page, PageRequest
 
@@ -52,21 +52,21 @@ class SqlRunRecords(RunRecords):
         found = self._filled(self._connection.execute(select(runs).where(runs.c.id == id)).all())
         return found[0] if found else None
 
-    def heard(self, id: str, at: datetime) -> RunStatus | None:
-        heard = update(runs).where(runs.c.id == id).values(heartbeat_time=at).returning(runs.c.status)
-        status = self._connection.execute(heard).scalar()
-        return None if status is None else RunStatus(status)
+    def heard(self, id: str, at: datetime) -> RunState | None:
+        heard = update(runs).where(runs.c.id == id).values(heartbeat_time=at).returning(runs.c.state)
+        state = self._connection.execute(heard).scalar()
+        return None if state is None else RunState(state)
 
     def count(self, experiment_id: str) -> int:
         counted = select(func.count()).where(runs.c.experiment_id == experiment_id)
         return int(self._connection.execute(counted).scalar_one())
 
     def page(
-        self, experiment_id: str, page: PageRequest, *, statuses: Collection[RunStatus] = (), configuration_id: str = ""
+        self, experiment_id: str, page: PageRequest, *, states: Collection[RunState] = (), configuration_id: str = ""
     ) -> Page[Run]:
         wanted = select(runs).where(runs.c.experiment_id == experiment_id)
-        if statuses:
-            wanted = wanted.where(runs.c.status.in_([status.value for status in statuses]))
+        if states:
+            wanted = wanted.where(runs.c.state.in_([state.value for state in states]))
         if configuration_id:
             wanted = wanted.where(runs.c.configuration_id == configuration_id)
         found = page_of(self._connection, wanted, _NEWEST_FIRST, page)
@@ -215,8 +215,8 @@ def _to_row(run: Run) -> dict[str, Any]:
         "id": run.id,
         "experiment_id": run.experiment_id,
         "name": run.name,
-        "status": run.status.value,
-        "status_reason": run.status_reason,
+        "state": run.state.value,
+        "state_reason": run.state_reason,
         "seed": run.seed,
         "configuration_id": run.configuration_id,
         "create_time": run.create_time,
@@ -230,8 +230,8 @@ def _from_row(row: Row[Any], labels: dict[str, Parameter], texts: dict[str, str]
         id=row.id,
         experiment_id=row.experiment_id,
         name=row.name,
-        status=RunStatus(row.status),
-        status_reason=row.status_reason,
+        state=RunState(row.state),
+        state_reason=row.state_reason,
         seed=row.seed,
         params=labels,
         configuration_id=row.configuration_id,
