@@ -179,6 +179,20 @@ class UnitOfWorkContract:
         events = await ledger.feed.read(after=0, limit=10, aggregate="entry/a")
         assert [event.sequence for event in events] == [1, 2]
 
+    async def test_a_watcher_of_a_quiet_aggregate_is_not_left_behind_by_the_events_of_others(self, ledger: Ledger) -> None:
+        async def next_of_quiet() -> int:
+            async for event in ledger.feed.watch(after=0, aggregate="entry/quiet"):
+                return event.sequence
+            raise AssertionError("a watch ended by itself")
+
+        watching = asyncio.create_task(next_of_quiet())
+        for _ in range(30):  # each past the retention and its slack
+            await ledger.run(lambda tx: [tx.events.append("entry/loud", EntryBooked(entry="a", amount=n)) for n in range(100)])
+            await ledger.feed.read(after=await ledger.feed.newest(), limit=1)
+        await ledger.run(appending("entry/quiet"))
+        async with asyncio.timeout(DEADLINE):
+            assert await watching == 1
+
     async def test_a_position_that_is_no_longer_kept_is_refused_with_the_oldest_one(self, ledger: Ledger) -> None:
         def many(tx: LedgerWork) -> None:
             for amount in range(3_000):

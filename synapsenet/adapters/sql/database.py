@@ -66,10 +66,13 @@ class Database:
         self._writer.dispose()
         os.close(self._owner)
 
-    async def write(self, commit: Callable[[Connection], T], *, relaxed: bool = False) -> T:
+    async def write(
+        self, commit: Callable[[Connection], T], *, relaxed: bool = False, committed: Callable[[T], None] | None = None
+    ) -> T:
         """`commit` in one transaction on the writer thread; durable on return.
 
-        `relaxed` leaves the flush to the next durable commit: for writes that can be made again from what is durable.
+        `committed` is told of its result on the event loop, also if the caller has given up waiting. `relaxed`
+        leaves the flush to the next durable commit: for writes that can be made again from what is durable.
 
         Raises:
             ResourceExhausted: DATABASE_BUSY, too many wait already; STORAGE_FULL.
@@ -79,9 +82,17 @@ class Database:
             raise ResourceExhausted(
                 "DATABASE_BUSY", f"{self._pending} writers wait for {self.path.name}", remedy="retry later", retry_after=0.1
             )
+        loop = asyncio.get_running_loop()
+
+        def carry_out() -> T:
+            result = self._write(commit, relaxed)
+            if committed is not None:
+                loop.call_soon_threadsafe(committed, result)
+            return result
+
         self._pending += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._write, commit, relaxed)
+            return await loop.run_in_executor(self._write_thread, carry_out)
         finally:
             self._pending -= 1
 

@@ -7,6 +7,7 @@ positioned as soon as it is committed. The log is trimmed behind what watchers m
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -15,10 +16,12 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.clock import Clock
-from synapsenet.errors import OutOfRange
+from synapsenet.errors import OutOfRange, SynapseError
 from synapsenet.ids import IdSource
 from synapsenet.platform.events import Event, EventFeed, EventLog
 from synapsenet.platform.records import encode
+
+_log = logging.getLogger(__name__)
 
 _SHARD = 0
 _BATCH = 500
@@ -67,13 +70,22 @@ class SqlEventFeed(EventFeed):
         self._news = asyncio.Event()
         self._trimmed = 0
 
-    async def committed(self, newest: int) -> None:
-        """Wake the watchers: events up to the position `newest` are there. Now and then trim what is past retention."""
+    def wake(self) -> None:
+        """Tell the watchers that events were committed."""
         self._news.set()
         self._news = asyncio.Event()
-        if newest - self._trimmed > self._retained + _TRIM_SLACK:
-            self._trimmed = newest - self._retained
+
+    async def trim(self, newest: int) -> None:
+        """Now and then, going by the `newest` position, forget what is past retention; what fails is left to a later commit."""
+        before = self._trimmed
+        if newest - before <= self._retained + _TRIM_SLACK:
+            return
+        self._trimmed = newest - self._retained
+        try:
             await self._database.write(self._trim, relaxed=True)
+        except SynapseError as error:
+            self._trimmed = before
+            _log.warning("the event log is not trimmed: %s", error.public)
 
     async def read(self, *, after: int, limit: int, aggregate: str = "") -> Sequence[Event]:
         return await self._database.read(lambda connection: self._stored(connection, after, limit, aggregate))
@@ -85,11 +97,13 @@ class SqlEventFeed(EventFeed):
         seen = after
         while True:
             news = self._news
+            newest = await self.newest() if aggregate else seen  # else others' events would leave a quiet aggregate behind
             events = await self.read(after=seen, limit=_BATCH, aggregate=aggregate)
             for event in events:
                 yield event
                 seen = event.position
             if not events:
+                seen = max(seen, newest)
                 await news.wait()
 
     def _trim(self, connection: Connection) -> None:

@@ -105,10 +105,14 @@ class SqlWork(Generic[W]):
             unit = self._unit(connection, self._context)
             return commit(unit), unit.events.newest
 
-        result, newest = await self._database.write(transaction)
+        result, newest = await self._database.write(transaction, committed=self._announce)
         if newest:
-            await self.feed.committed(newest)
+            await self.feed.trim(newest)
         return result
+
+    def _announce(self, outcome: tuple[object, int]) -> None:
+        if outcome[1]:
+            self.feed.wake()
 
     async def read(self, query: Callable[[W], T]) -> T:
         return await self._database.read(lambda connection: query(self._unit(connection, self._context)))

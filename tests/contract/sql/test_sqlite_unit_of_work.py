@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from synapsenet.errors import DataLoss, FailedPrecondition
-from synapsenet.testing.work import Entry, Ledger, UnitOfWorkContract, book, positioned
+from synapsenet.testing.work import Entry, Ledger, LedgerWork, UnitOfWorkContract, book, positioned
 from tests.contract.sql.ledger import open_ledger
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -117,3 +118,23 @@ async def test_readers_go_on_while_a_writer_is_inside_its_transaction(ledger: Le
     assert len(await ledger.read(lambda tx: tx.entries.all())) == 1
     read.set()
     await writing
+
+
+async def test_watchers_hear_of_a_commit_whose_caller_has_given_up(ledger: Ledger) -> None:
+    loop = asyncio.get_running_loop()
+    inside, given_up = asyncio.Event(), threading.Event()
+
+    def slow(tx: LedgerWork) -> None:
+        loop.call_soon_threadsafe(inside.set)
+        assert given_up.wait(10)
+        book(tx, Entry(id="a", amount=1))
+
+    watching = asyncio.create_task(positioned(ledger, 1))
+    writing = asyncio.create_task(ledger.run(slow))
+    await inside.wait()
+    for _ in range(3):  # so that the watcher has seen the empty log and waits
+        assert await ledger.feed.read(after=0, limit=1) == []
+    writing.cancel()
+    await asyncio.wait([writing])
+    given_up.set()
+    assert [event.aggregate for event in await watching] == ["entry/a"]
