@@ -54,8 +54,10 @@ class Mirror:
         async with self._one_at_a_time:
             position = await self._start() if self._position is None else self._position
             newest = await self._store.newest()
+            self._position = None  # until it has succeeded: a step that was broken off may have written files past its place
             while position < newest:
-                position = self._position = await self._step(position)
+                position = await self._step(position)
+            self._position = position
             return position
 
     async def drop(self, group_id: str) -> None:
@@ -64,7 +66,7 @@ class Mirror:
             await self._history.drop(group_id)
 
     async def _start(self) -> int:
-        position = self._position = await self._store.checkpoint(CONSUMER)
+        position = await self._store.checkpoint(CONSUMER)
         await self._history.discard_after(position)
         return position
 

@@ -117,6 +117,35 @@ async def test_while_the_disk_is_full_the_log_keeps_what_the_history_could_not_t
         crowded.close()
 
 
+class Breaking(ParquetHistory):
+    """A history that breaks after it has written a batch, as long as `broken` is set."""
+
+    broken = True
+
+    async def append(self, batch: HistoryBatch) -> None:
+        await super().append(batch)
+        if self.broken:
+            raise ResourceExhausted("STORAGE_FULL", "the disk that holds the features' history is full")
+
+
+async def test_a_step_that_broke_off_after_it_had_written_is_repeated_without_leaving_anything_twice(
+    store: LmdbOnlineStore, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    breaking = Breaking(tmp_path / "history", join_memory_mb=128)
+    one = mirror(store, breaking, catalogue, rows=100)
+    try:
+        await store.write(batch((1, row(1.0, at=1))))
+        with pytest.raises(ResourceExhausted):
+            await one.flush()
+        breaking.broken = False
+        await store.write(batch((2, row(2.0, at=1))))  # the repeated step is longer than the one that broke off
+        assert await one.flush() == 2
+        assert len(list((tmp_path / "history" / "fg-1").glob("*.parquet"))) == 1
+        assert await scores(breaking, asking((1, 9), (2, 9))) == [1.0, 2.0]
+    finally:
+        breaking.close()
+
+
 async def test_changes_of_a_deleted_group_are_passed_over(
     store: LmdbOnlineStore, history: ParquetHistory, catalogue: Catalogue, tmp_path: Path
 ) -> None:
