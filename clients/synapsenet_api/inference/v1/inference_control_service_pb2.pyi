@@ -163,18 +163,24 @@ class WarmModelResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
+    DETERMINISM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _loaded_model_pb2.LoadedModel:
-        """How it stands in memory, with the probe's evidence."""
+        """How it stands in memory."""
+
+    @_builtins.property
+    def determinism(self) -> _loaded_model_pb2.DeterminismEvidence:
+        """What the probe found out about the bits of its outputs."""
 
     def __init__(
         self,
         *,
         model: _loaded_model_pb2.LoadedModel | None = ...,
+        determinism: _loaded_model_pb2.DeterminismEvidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["determinism", b"determinism", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["determinism", b"determinism", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

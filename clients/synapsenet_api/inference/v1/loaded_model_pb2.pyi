@@ -78,11 +78,11 @@ class BatcherStatus(_message.Message):
     arrival_rate: _builtins.float
     """λ: current arrival rate, rows a second; absent while the mode is fixed."""
     service_fixed_ms: _builtins.float
-    """β: fitted fixed time of a batch, milliseconds; absent until fitted."""
+    """β: fitted fixed time of a batch, milliseconds; absent until fitted, and while the mode is fixed."""
     service_row_ms: _builtins.float
-    """α: fitted time of a row, milliseconds; absent until fitted."""
+    """α: fitted time of a row, milliseconds; absent until fitted, and while the mode is fixed."""
     service_residual_ms: _builtins.float
-    """95th percentile of what the fit leaves unexplained, milliseconds; absent until fitted."""
+    """95th percentile of what the fit leaves unexplained, milliseconds; absent until fitted, and while the mode is fixed."""
     target_batch_size: _builtins.int
     """Rows that the batcher now aims at a batch."""
     linger_ms: _builtins.float
@@ -243,7 +243,6 @@ class LoadedModel(_message.Message):
     BATCHING_FIELD_NUMBER: _builtins.int
     BATCHER_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
-    DETERMINISM_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id."""
     model_name: _builtins.str
@@ -296,10 +295,6 @@ class LoadedModel(_message.Message):
     def totals(self) -> Global___ServingTotals:
         """What it has done since it was loaded."""
 
-    @_builtins.property
-    def determinism(self) -> Global___DeterminismEvidence:
-        """What is known about the bits of its outputs."""
-
     def __init__(
         self,
         *,
@@ -321,11 +316,10 @@ class LoadedModel(_message.Message):
         batching: _deployment_pb2.BatchingPolicy | None = ...,
         batcher: Global___BatcherStatus | None = ...,
         totals: Global___ServingTotals | None = ...,
-        determinism: Global___DeterminismEvidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batcher", b"batcher", "batching", b"batching", "condition", b"condition", "determinism", b"determinism", "last_use_time", b"last_use_time", "load_time", b"load_time", "totals", b"totals"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batcher", b"batcher", "batching", b"batching", "condition", b"condition", "last_use_time", b"last_use_time", "load_time", b"load_time", "totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_sha256", b"artifact_sha256", "batcher", b"batcher", "batching", b"batching", "condition", b"condition", "determinism", b"determinism", "inputs", b"inputs", "last_use_time", b"last_use_time", "leases", b"leases", "load_ms", b"load_ms", "load_time", b"load_time", "model_id", b"model_id", "model_name", b"model_name", "outputs", b"outputs", "pinned", b"pinned", "resident_bytes", b"resident_bytes", "runtime", b"runtime", "state", b"state", "totals", b"totals", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_sha256", b"artifact_sha256", "batcher", b"batcher", "batching", b"batching", "condition", b"condition", "inputs", b"inputs", "last_use_time", b"last_use_time", "leases", b"leases", "load_ms", b"load_ms", "load_time", b"load_time", "model_id", b"model_id", "model_name", b"model_name", "outputs", b"outputs", "pinned", b"pinned", "resident_bytes", b"resident_bytes", "runtime", b"runtime", "state", b"state", "totals", b"totals", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
