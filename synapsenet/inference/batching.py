@@ -11,6 +11,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -212,7 +213,7 @@ class Batcher:
             self.running += 1
             task = asyncio.create_task(self._run(batch))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._ended, batch))
 
     def _due(self, line: _Line) -> float:
         """When the line's next batch should leave."""
@@ -222,15 +223,17 @@ class Batcher:
     async def _run(self, batch: list[_Waiting]) -> None:
         try:
             await self._compute(batch)
-        except asyncio.CancelledError:
-            for request in batch:
-                _fail(request, _unloaded())
-            raise
         finally:
             self.running -= 1
             self._dispatch()
             if self.running < self._policy.max_running_batches:
                 self._arm(min((self._due(line) for line in self._lines.values()), default=NEVER))
+
+    def _ended(self, batch: Sequence[_Waiting], task: asyncio.Task[None]) -> None:
+        """A batch is over; one that was cancelled, perhaps before it began, has left requests unanswered."""
+        self._tasks.discard(task)
+        for request in batch:
+            _fail(request, _unloaded())
 
     async def _compute(self, batch: Sequence[_Waiting]) -> None:
         """Run `batch` and answer it; if it fails as a whole, run its requests one by one."""

@@ -45,6 +45,7 @@ async def answer_each(
             yield result
             under_way.discard(task)
             room.release()
+        reader.result()  # it may have failed while the last answer was taken
     finally:
         for task in (reader, *under_way):
             task.cancel()

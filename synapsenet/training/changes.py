@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from weakref import WeakValueDictionary
 
 
 class Changes:
     """In one event loop: whoever expects a change of a job before looking at it misses none."""
 
     def __init__(self) -> None:
-        self._expected: dict[str, asyncio.Event] = {}
+        # An event lives as long as somebody waits for it: most jobs never change again, and an id may be of no job at all.
+        self._expected: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def expect(self, job_id: str) -> asyncio.Event:
         """An event that is set at the next change of the job."""
-        return self._expected.setdefault(job_id, asyncio.Event())
+        if (event := self._expected.get(job_id)) is None:
+            event = self._expected[job_id] = asyncio.Event()
+        return event
 
     def announce(self, job_id: str) -> None:
         """The job has changed."""

@@ -242,3 +242,12 @@ async def test_closing_answers_whoever_is_left_with_a_retryable_error(bench: Ben
     assert isinstance(running.exception(), Unavailable)
     assert isinstance(waiting.exception(), Unavailable)
     assert bench.batcher.queued_rows == 0
+
+
+async def test_closing_answers_a_request_whose_batch_was_about_to_begin() -> None:
+    bench = Bench(max_batch_size=1)
+    asked = bench.ask(1.0)
+    await asyncio.sleep(0)  # the request is in a batch whose task has not run yet
+    await bench.batcher.close()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(asked, 1)

@@ -102,3 +102,23 @@ async def test_an_error_of_the_source_ends_the_stream() -> None:
 
     with pytest.raises(KeyError):
         _ = [number async for number in answer_each(source(), answer, unanswered=2, ordered=False)]
+
+
+async def test_an_error_of_the_source_is_heard_also_if_it_comes_while_the_last_answer_is_taken() -> None:
+    taken = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        await taken.wait()
+        raise KeyError("the caller sent nonsense")
+
+    async def answer(number: int) -> int:
+        return number
+
+    answers = answer_each(source(), answer, unanswered=2, ordered=False)
+    assert await anext(answers) == 1
+    taken.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with pytest.raises(KeyError):
+        await anext(answers)
