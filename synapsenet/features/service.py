@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from synapsenet.clock import Clock
 from synapsenet.errors import InvalidArgument, NotFound, NotYetAvailable
@@ -30,6 +30,8 @@ from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.records import decode
 from synapsenet.platform.work import Request, WorkFactory
 
+T = TypeVar("T")
+
 CHANGEABLE = frozenset({"description", "sla", "max_age", "labels"})
 LATER = frozenset({"features", "consistency"})
 
@@ -49,7 +51,7 @@ class Resources:
 
 
 class Features:
-    """Groups, writes, reads and training sets. `start` before anything else; `mirror.run` in the background."""
+    """Groups, writes, reads and training sets. `start` before anything else, `stop` after; `mirror.run` in the background."""
 
     def __init__(self, resources: Resources) -> None:
         self._work = resources.work
@@ -60,6 +62,7 @@ class Features:
         self._training_set_ids = resources.training_set_ids
         self._options = resources.options
         self._catalogue = Catalogue()
+        self._changing: set[asyncio.Task[Any]] = set()
         self._serving = Serving(store=self._store, catalogue=self._catalogue, options=self._options)
         self.mirror = Mirror(
             store=self._store,
@@ -84,6 +87,10 @@ class Features:
         for group_id in await self._work.read(lambda tx: tx.groups.deleted()):
             await self._purge(group_id)
 
+    async def stop(self) -> None:
+        """Return when what was begun to change groups has ended."""
+        await asyncio.gather(*self._changing, return_exceptions=True)
+
     async def create_group(self, wish: Callable[[str, datetime], FeatureGroup], request: Request) -> FeatureGroup:
         """Create the group that `wish` makes of an id and the time.
 
@@ -101,10 +108,13 @@ class Features:
             tx.events.append(f"feature-group/{group.id}", FeatureGroupCreated(group=group))
             return group
 
-        created = await self._work.run(lambda tx: tx.once(request, FeatureGroup, lambda: make(tx)))
-        if created.id == group.id:
-            self._catalogue.put(created)
-        return created
+        async def create() -> FeatureGroup:
+            created = await self._work.run(lambda tx: tx.once(request, FeatureGroup, lambda: make(tx)))
+            if created.id == group.id:
+                self._catalogue.put(created)
+            return created
+
+        return await self._to_its_end(create())
 
     def get_group(self, name: str, *, field: str = "group") -> FeatureGroup:
         """The group of that name. Raises: NotFound: GROUP_UNKNOWN, naming `field`."""
@@ -148,10 +158,13 @@ class Features:
             tx.events.append(f"feature-group/{after.id}", FeatureGroupUpdated(group=after))
             return after
 
-        updated = await self._work.run(lambda tx: tx.once(request, FeatureGroup, lambda: make(tx)))
-        if self._catalogue.by_id(updated.id) is not None:
-            self._catalogue.put(updated)
-        return updated
+        async def update() -> FeatureGroup:
+            updated = await self._work.run(lambda tx: tx.once(request, FeatureGroup, lambda: make(tx)))
+            if self._catalogue.by_id(updated.id) is not None:
+                self._catalogue.put(updated)
+            return updated
+
+        return await self._to_its_end(update())
 
     async def delete_group(self, name: str) -> None:
         """Delete a group with its values and its history; training sets stay.
@@ -167,9 +180,25 @@ class Features:
             tx.events.append(f"feature-group/{group.id}", FeatureGroupDeleted(id=group.id, name=group.name))
             return group
 
-        group = await self._work.run(commit)
-        self._catalogue.remove(group)
-        await self._purge(group.id)
+        async def delete() -> None:
+            group = await self._work.run(commit)
+            self._catalogue.remove(group)
+            await self._purge(group.id)
+
+        await self._to_its_end(delete())
+
+    async def _to_its_end(self, change: Coroutine[Any, Any, T]) -> T:
+        """Carry `change` out, also if the caller gives up: what was committed must be known here too."""
+        task = asyncio.create_task(change)
+        self._changing.add(task)
+
+        def ended(task: asyncio.Task[T]) -> None:
+            self._changing.discard(task)
+            if not task.cancelled():
+                task.exception()  # heard here, in case the caller has left
+
+        task.add_done_callback(ended)
+        return await asyncio.shield(task)
 
     async def _purge(self, group_id: str) -> None:
         await self._store.drop(group_id)

@@ -44,6 +44,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
         )
     )
     await features.start()
+    stack.push_async_callback(features.stop)
     external = Service(
         name="synapsenet.features.v1.FeatureService",
         servicer=FeatureStore(features),
