@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.catalogue import Entry
 from synapsenet.features.columns import Columns, check_type
-from synapsenet.features.instants import micros
+from synapsenet.features.instants import check_instants, micros
 from synapsenet.features.keys import encode_keys
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.ports import RowBatch, WriteCounts
@@ -61,16 +61,10 @@ def row_batch(entry: Entry, write: FeatureWrite, *, now: datetime, options: Feat
 
     Raises:
         InvalidArgument: BATCH_TOO_LARGE, COLUMN_MISSING, COLUMN_TYPE, COLUMN_UNKNOWN, ENTITY_KEY_NULL, ENTITY_KEY_TOO_LONG,
-            EVENT_TIMES_COUNT, SEQUENCES_COUNT, or EVENT_TIME_IN_FUTURE.
+            EVENT_TIMES_COUNT, SEQUENCES_COUNT, EVENT_TIME_IN_FUTURE, or INSTANT_OUT_OF_RANGE.
     """
     rows = write.columns.rows
-    if rows > options.rows_per_batch:
-        raise InvalidArgument(
-            "BATCH_TOO_LARGE",
-            f"a batch has {rows} rows",
-            field="batch.columns.rows",
-            remedy=f"send up to {options.rows_per_batch} at a time",
-        )
+    _check_rows(rows, options, field="batch.columns.rows")
     _check_columns(entry, write.columns)
     events = write.event_times if len(write.event_times) else np.array([micros(now)])
     events = _spread(events, rows, field="batch.event_times_us")
@@ -98,11 +92,18 @@ def deletion_batch(
     Raises:
         InvalidArgument: as `row_batch`.
     """
+    _check_rows(entities.rows, options, field="entities")
     event = micros(at or now)
     _check_not_ahead(entry, np.array([event]), now, options)
     keys = encode_keys(entry.group.entity_keys, entities, field="entities")
     rows = deletions(len(keys), event_time=event, ingest_time=micros(now), schema_version=entry.group.schema_version)
     return RowBatch(group_id=entry.group.id, keys=keys, rows=rows)
+
+
+def _check_rows(rows: int, options: FeaturesOptions, *, field: str) -> None:
+    if rows > options.rows_per_batch:
+        remedy = f"send up to {options.rows_per_batch} at a time"
+        raise InvalidArgument("BATCH_TOO_LARGE", f"a batch has {rows} rows", field=field, remedy=remedy)
 
 
 def _check_columns(entry: Entry, columns: Columns) -> None:
@@ -135,6 +136,7 @@ def _check_not_ahead(entry: Entry, events: NDArray[np.int64], now: datetime, opt
     skew = timedelta(seconds=options.future_skew_s)
     if entry.group.sla is not None and entry.group.sla.max_future_skew is not None:
         skew = entry.group.sla.max_future_skew
+    check_instants(events, field="batch.event_times_us")
     ahead = int(events.max(initial=micros(now))) - micros(now)
     if ahead > skew // timedelta(microseconds=1):
         raise InvalidArgument(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.catalogue import Catalogue
 from synapsenet.features.columns import Columns, check_type
-from synapsenet.features.instants import micros
+from synapsenet.features.instants import check_instants, micros
 from synapsenet.features.mirror import Mirror
 from synapsenet.features.model import ColumnType, Knowledge, TrainingSet, ValueType, check_name, check_text
 from synapsenet.features.options import FeaturesOptions
@@ -55,6 +55,7 @@ class TrainingSetWish:
                 field="spine.instants_us",
                 remedy="give one a row, or one for all",
             )
+        check_instants(self.instants, field="spine.instants_us")
         for column in self.spine.columns:
             check_name(column.name, field="spine.columns.columns.name")
             if column.name == INSTANT:

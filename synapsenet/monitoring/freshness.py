@@ -95,7 +95,10 @@ class _Judged:
         if sla is None or sla.scope is Scope.GROUP or self._ages.deleted[index]:
             return None
         times = self._ages.ingest_times if sla.basis is Basis.INGEST else self._ages.event_times
-        return _instant(int(times[index])) + sla.error_after
+        try:
+            return _instant(int(times[index])) + sla.error_after
+        except OverflowError:  # past the year 9999
+            return None
 
 
 def _group_state(ages: GroupAges, judged: _Judged) -> State:

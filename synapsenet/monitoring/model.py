@@ -85,7 +85,8 @@ class EntityFreshness:
 
     Attributes:
         ingest_lag: from the event to its arrival; negative if the event lay ahead.
-        stale_at: when it becomes, or became, STALE; None without an SLA on entities, and for deleted ones.
+        stale_at: when it becomes, or became, STALE; None without an SLA on entities, for deleted ones, and past
+            the year 9999.
     """
 
     group: str

@@ -19,6 +19,7 @@ from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.references import resolve
 from synapsenet.features.rows import headers
 from synapsenet.features.sla import FreshnessSla, SlaScope
+from synapsenet.features.training_sets import TrainingSetWish
 from synapsenet.testing.clock import NOON
 from synapsenet.testing.features import sample_group
 
@@ -130,6 +131,8 @@ def wish(rows: int = 2, *, times: Any = (), sequences: Any = (), more: Any = ())
         (wish(3, times=[1, 2]), "EVENT_TIMES_COUNT", "batch.event_times_us"),
         (wish(2, sequences=[1]), "SEQUENCES_COUNT", "batch.sequences"),
         (wish(2, times=[0, micros(NOON) + 60_000_001]), "EVENT_TIME_IN_FUTURE", "batch.event_times_us"),
+        (wish(2, times=[0, -(2**63)]), "INSTANT_OUT_OF_RANGE", "batch.event_times_us"),
+        (wish(1, times=[2**63 - 1]), "INSTANT_OUT_OF_RANGE", "batch.event_times_us"),
         (wish(1, more=[column_of(ColumnType(name="ghost", type=ValueType.BOOL), [True])]), "COLUMN_UNKNOWN", "batch.columns"),
         (wish(1, more=[column_of(ColumnType(name="city", type=ValueType.BYTES), [b""])]), "COLUMN_TYPE", "batch.columns"),
     ],
@@ -157,6 +160,20 @@ def test_a_deletion_from_the_future_is_refused_like_a_write() -> None:
     with pytest.raises(InvalidArgument) as refusal:
         deletion_batch(Entry(sample_group()), entities, NOON + timedelta(hours=1), now=NOON, options=OPTIONS)
     assert refusal.value.reason == "EVENT_TIME_IN_FUTURE"
+
+
+def test_a_deletion_is_bounded_like_a_write() -> None:
+    entities = Columns(4, (column_of(USER, [1, 2, 3, 4]),))
+    with pytest.raises(InvalidArgument) as refusal:
+        deletion_batch(Entry(sample_group()), entities, None, now=NOON, options=OPTIONS)
+    assert (refusal.value.reason, refusal.value.field) == ("BATCH_TOO_LARGE", "entities")
+
+
+def test_a_spine_has_instants_of_the_calendar_only() -> None:
+    spine = Columns(1, (column_of(USER, [1]),))
+    with pytest.raises(InvalidArgument) as refusal:
+        TrainingSetWish(name="t", spine=spine, instants=np.array([2**63 - 1]), features=("users:score",))
+    assert (refusal.value.reason, refusal.value.field) == ("INSTANT_OUT_OF_RANGE", "spine.instants_us")
 
 
 def test_instants_are_exact_to_the_microsecond_far_from_now() -> None:

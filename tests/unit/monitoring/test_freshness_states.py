@@ -89,6 +89,11 @@ def test_an_entity_becomes_stale_exactly_at_its_event_plus_the_sla() -> None:
     assert entity.stale_at == NOON + timedelta(milliseconds=90)
 
 
+def test_an_sla_that_outlasts_the_calendar_leaves_no_instant_at_which_it_ends() -> None:
+    [entity] = entity_freshness(ages(0, sla=Sla(error_after=timedelta(days=3_600_000))))
+    assert (entity.state, entity.stale_at) == (State.FRESH, None)
+
+
 def test_a_tolerated_fraction_of_stale_entities_leaves_the_group_fresh() -> None:
     sla = replace(SLA, max_stale_fraction=0.25)
     assert group(ages(200 * MS, 0, 0, 0, sla=sla)).state is State.FRESH
