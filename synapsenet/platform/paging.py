@@ -52,11 +52,12 @@ class PageRequest:
             return None
         try:
             stamp, key = json.loads(base64.urlsafe_b64decode(self.token.encode("ascii")))
-        except (ValueError, TypeError, binascii.Error) as error:
+            fits = stamp == self._stamp(key) and isinstance(key, list)
+        except (ValueError, TypeError, RecursionError, binascii.Error) as error:
             raise self._refusal() from error
-        if stamp != self._stamp(key) or not isinstance(key, list):
+        if not fits:
             raise self._refusal()
-        return key
+        return list(key)
 
     def page(self, rows: Sequence[T], key: Callable[[T], Sequence[Any]]) -> Page[T]:
         """The page from `limit + 1` rows read after `after`; `key` gives the sort key (JSON values) of a row."""
