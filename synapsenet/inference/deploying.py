@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -185,8 +186,8 @@ class Deployer:
 
         def ended(task: asyncio.Task[Deployment]) -> None:
             del self._under_way[key]
-            if not task.cancelled():
-                task.exception()  # heard here, in case the caller has left
+            if not task.cancelled() and task.exception():  # heard here, in case the caller has left
+                self._trouble.set()
 
         task.add_done_callback(ended)
         return await asyncio.shield(task)
@@ -234,11 +235,7 @@ class Deployer:
         draining = replace(deployment, state=DeploymentState.DRAINING, condition=None)
         await self._work.run(lambda tx: tx.deployments.update(draining, request))
         self._residents.note(draining)
-        try:
-            return await self._release(draining)
-        except SynapseError:
-            self._trouble.set()
-            raise
+        return await self._release(draining)
 
     async def _release(self, draining: Deployment) -> Deployment:
         """From DRAINING to nothing. Without a condition it was undeployed by wish, and that is the answer."""
@@ -281,10 +278,8 @@ class Deployer:
                 steps = self._release(deployment)
             case _:
                 steps = self._reload(deployment)
-        try:
+        with suppress(SynapseError):
             await self._begin(deployment.key, ANONYMOUS, steps)
-        except SynapseError:
-            self._trouble.set()
 
     async def _settle_release(self, failed: Deployment) -> None:
         self._residents.note(failed)

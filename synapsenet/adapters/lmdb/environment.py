@@ -118,12 +118,13 @@ class Environment:
 
     def _cannot_grow(self) -> bool:
         """Whether the disk has no room for the data file: LMDB tells a write that was cut short as EIO, whatever cut it."""
-        with (self.path / _DATA).open("r+b") as file:
-            size = os.fstat(file.fileno()).st_size
-            try:
-                os.posix_fallocate(file.fileno(), size, _ROOM)
-            except OSError as error:
-                return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            finally:
-                os.ftruncate(file.fileno(), size)
+        try:
+            with (self.path / _DATA).open("r+b") as file:
+                size = os.fstat(file.fileno()).st_size
+                try:
+                    os.posix_fallocate(file.fileno(), size, _ROOM)
+                finally:
+                    os.ftruncate(file.fileno(), size)
+        except OSError as error:  # also if there is no such file any more: the writer must live to tell its callers
+            return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         return False

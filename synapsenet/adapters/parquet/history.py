@@ -10,7 +10,7 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,15 +80,15 @@ class ParquetHistory(History):
     async def join(self, query: JoinQuery) -> AsyncIterator[Joined]:
         self._joins += 1
         path = self._scratch / f"{self._joins}.arrow"
-        files = [self._files(group.group_id) for group in query.groups]
         loop = asyncio.get_running_loop()
         try:
-            work = loop.run_in_executor(self._joiner, self._join, query, files, path)
+            work = loop.run_in_executor(self._joiner, self._join, query, path)
             yield JoinedFile(path, await work)
         finally:
             await loop.run_in_executor(self._joiner, lambda: path.unlink(missing_ok=True))
 
-    def _join(self, query: JoinQuery, files: Sequence[Sequence[Path]], path: Path) -> JoinResult:
+    def _join(self, query: JoinQuery, path: Path) -> JoinResult:
+        files = [self._files(group.group_id) for group in query.groups]
         try:
             return join_to_file(query, files, path, memory_mb=self._join_memory_mb, scratch=self._scratch)
         except OSError as error:
