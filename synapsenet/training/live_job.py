@@ -95,6 +95,11 @@ class LiveJob:
             self.schema.set_result(schema)
             self.endpoint.set_result(endpoint)
 
+    def server_silent(self, lease: float) -> None:
+        """The parameter server, which reports all the time, has not for `lease` seconds."""
+        message = f"the parameter server was lost: nothing was heard of it for {lease:g} s"
+        self.end(failure=Failure(reason="PARAMETER_SERVER_LOST", message=message))
+
     def worker_joined(self, index: int) -> None:
         """The parameter server has let the worker in; it may tell later than the worker that all is done."""
         if self._worker(index).state is WorkerState.STARTING:

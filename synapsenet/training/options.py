@@ -15,8 +15,8 @@ class TrainingOptions:
         queued_jobs: jobs that may wait; one more is refused.
         workers_per_job: the most workers a job may ask for.
         start_timeout_s: seconds from a job's start until all its workers have joined.
-        step_timeout_s: seconds that a step waits for its slowest worker after the first gradient came, unless the job says less.
-        lease_ttl_s: seconds of silence after which a worker counts as lost.
+        step_timeout_s: seconds that a step waits for its slowest worker after the first gradient, unless the job says less.
+        lease_ttl_s: seconds of silence after which a worker or a parameter server counts as lost.
         job_timeout_s: seconds that a job may run, unless it says less.
         finish_timeout_s: seconds from the last update until parameters, evaluation and log are complete.
         stop_grace_s: seconds between asking a process to end and killing it.

@@ -209,11 +209,14 @@ class ParameterServer:
             self._changed.notify_all()
             return self._failure
 
-    def report(self, interval: float = 0.0) -> Report | None:
-        """Wait for news, then `interval` seconds for more of them; None once the job is over and all has been reported."""
+    def report(self, interval: float = 0.0, *, silence: float | None = None) -> Report | None:
+        """Wait for news, then `interval` seconds for more of them; None once the job is over and all has been reported.
+
+        A report that tells nothing new comes after `silence` seconds, so that its reader knows that we live.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._news or self._over)
-            if not self._news:
+            self._changed.wait_for(lambda: self._news or self._over, timeout=silence)
+            if self._over and not self._news:
                 return None
             self._changed.wait_for(lambda: self._over, timeout=interval)
             report = Report(

@@ -90,6 +90,16 @@ async def test_a_stopped_worker_is_lost_when_its_lease_runs_out(platform: Traini
     assert not any(map(psutil.pid_exists, pids.values()))
 
 
+async def test_a_stopped_parameter_server_is_lost_when_its_lease_runs_out(platform: TrainingPlatform) -> None:
+    job_id = await training(platform)
+    pids = processes(job_id)
+    os.kill(pids["parameter_server-0"], signal.SIGSTOP)
+    job = await platform.end_of(job_id)
+    assert (job.failure.reason, job.failure.worker_id) == ("PARAMETER_SERVER_LOST", "")
+    assert "nothing was heard of it for 1 s" in job.failure.message
+    assert not any(map(psutil.pid_exists, pids.values()))
+
+
 async def test_a_worker_that_dies_before_it_joins_is_lost_too(platform: TrainingPlatform) -> None:
     job_id = await platform.create(platform.spec(steps=ENDLESS))
     while "worker-1" not in (pids := processes(job_id)):

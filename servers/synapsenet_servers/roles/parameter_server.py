@@ -30,6 +30,8 @@ from synapsenet_servers.servicers.parameter_server import ParameterServerService
 from synapsenet_servers.translate.parameter_stream import schema_message
 from synapsenet_servers.translate.training import spec as to_spec
 
+# A lease's length over the longest silence between two reports.
+_REPORTS_PER_LEASE = 5
 _MARGIN_THREADS = 4
 _MESSAGE_ROOM = 64 << 10
 _GRACE_S = 1.0
@@ -89,11 +91,12 @@ class ParameterServerRole:
             server.fail(Failure(reason=error.reason, message=error.public))
 
     def _report_until_over(self, server: ParameterServer, interval: float) -> None:
-        while (report := server.report(interval)) is not None:
+        silence = server.plan.lease_ttl / _REPORTS_PER_LEASE
+        while (report := server.report(interval, silence=silence)) is not None:
             for index in report.joined:
                 member = pb.MemberChange(worker_id=worker_id(index), state=job_pb2.WORKER_STATE_RUNNING, incarnation=1)
                 self._control.report(member=member)
-            if report.updates or report.rejected:
+            if report.updates or report.rejected or not report.joined:
                 self._control.report(steps=step_report(report))
 
     def _upload(self, server: ParameterServer, chunk: int) -> None:

@@ -37,7 +37,7 @@ class TrainingControlServicer(TrainingControlServiceServicer):
     ) -> AsyncIterator[pb.AttachParameterServerResponse]:
         live, _ = await self._attach(request_iterator)
         yield pb.AttachParameterServerResponse(assignment=self._assignment(live.job, live.token))
-        async with _Reading(_read_server(live, request_iterator)) as reading:
+        async with _Reading(_read_server(live, request_iterator, self._options.lease_ttl_s)) as reading:
             await _first(reading, live.verdict)
         if live.verdict.done():
             yield pb.AttachParameterServerResponse(stop=pb.Stop(reason=live.verdict.result().reason))
@@ -73,11 +73,13 @@ class TrainingControlServicer(TrainingControlServiceServicer):
         )
 
 
-async def _read_server(live: LiveJob, requests: AsyncIterator[pb.AttachParameterServerRequest]) -> None:
-    async for request in requests:
+async def _read_server(live: LiveJob, requests: AsyncIterator[pb.AttachParameterServerRequest], lease_ttl_s: float) -> None:
+    lease: float | None = None
+    while (request := await _next_report(live, requests, lease)) is not None:
         kind = request.WhichOneof("message")
         if kind == "ready":
             live.server_ready(request.ready.endpoint, schema(request.ready.schema))
+            lease = lease_ttl_s
         elif kind == "member" and request.member.state == job_pb2.WORKER_STATE_RUNNING:
             live.worker_joined(_index(request.member.worker_id))
         elif kind == "steps":
@@ -86,8 +88,26 @@ async def _read_server(live: LiveJob, requests: AsyncIterator[pb.AttachParameter
             await live.record([losses, translate.learning_rates(request.steps)] if losses.steps else [])
         elif kind == "parameters":
             await live.upload(request.parameters.offset_bytes, request.parameters.data, last=request.parameters.last)
+            lease = None if request.parameters.last else lease_ttl_s
         elif kind == "failure":
             live.end(failure=translate.failure(request.failure))
+
+
+async def _next_report(
+    live: LiveJob, requests: AsyncIterator[pb.AttachParameterServerRequest], lease: float | None
+) -> pb.AttachParameterServerRequest | None:
+    """The next message of a parameter server that reports within every lease, or None once it has said its last."""
+    coming = asyncio.ensure_future(anext(requests, None))
+    try:
+        # In two halves: if this process itself stood still, the first is over at once and the second is the server's chance.
+        for _ in range(2):
+            await asyncio.wait({coming}, timeout=lease and lease / 2)
+            if coming.done():
+                return coming.result()
+        live.server_silent(lease or 0.0)
+        return None
+    finally:
+        coming.cancel()
 
 
 async def _read_worker(live: LiveJob, index: int, requests: AsyncIterator[pb.AttachWorkerRequest]) -> None:

@@ -209,6 +209,16 @@ def test_reports_tell_everything_once_and_end_with_the_job(server: ParameterServ
     assert server.report() is None
 
 
+def test_a_report_without_news_comes_when_silence_has_lasted(server: ParameterServer) -> None:
+    joined(server)
+    assert server.report() is not None
+    report = server.report(silence=0.0)
+    assert report is not None
+    assert (list(report.updates), list(report.joined), report.accepted) == ([], [], (0, 0, 0))
+    server.fail(Failure(reason="JOB_OVER", message="enough"))
+    assert server.report(silence=0.0) is None
+
+
 def test_a_version_that_will_never_be_is_not_waited_for(server: ParameterServer) -> None:
     with pytest.raises(Refused, match="version 3 will never be: the last one is 2"):
         server.pull(at_least=3)
