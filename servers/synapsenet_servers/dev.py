@@ -62,16 +62,21 @@ def main(options: DevOptions, announce: Callable[[Addresses], None]) -> None:
 async def run(options: DevOptions, announce: Callable[[Addresses], None]) -> None:
     """Start the platform, announce where it is, and stop it on SIGINT or SIGTERM, letting calls under way end.
 
+    A second signal ends them at once.
+
     Raises:
         FailedPrecondition: PORT_IN_USE, DATA_IN_USE, DATA_NOT_WRITABLE, SCHEMA_NEWER.
         DataLoss: DATABASE_CORRUPT.
         Internal: TASK_DIED, a part of the platform ended by itself.
     """
-    stop = _stop_signal()
+    asked = asyncio.Event()
+    _on_signal(asked.set)
     async with started(options) as (addresses, host):
         announce(addresses)
-        failed = asyncio.ensure_future(host.failed())
+        stop, failed = asyncio.ensure_future(asked.wait()), asyncio.ensure_future(host.failed())
         await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+        _on_signal(host.hurry)
+        stop.cancel()
         failed.cancel()
         if failed.done() and not failed.cancelled():
             failed.result()
@@ -102,15 +107,7 @@ async def _edge(options: DevOptions, platform: Platform) -> Edge:
     return await start_edge(edge, places, supervisor=platform.supervisor, clock=platform.clock)
 
 
-def _stop_signal() -> asyncio.Future[None]:
-    """A future that SIGINT or SIGTERM completes."""
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-
-    def ask() -> None:
-        if not stop.done():
-            stop.set_result(None)
-
+def _on_signal(do: Callable[[], object]) -> None:
+    """Have SIGINT and SIGTERM `do` from now on."""
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, ask)
-    return stop
+        asyncio.get_running_loop().add_signal_handler(name, do)

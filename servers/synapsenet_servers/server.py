@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,9 @@ _HARD_LIMIT = 8
 
 # More than the edge takes (edge.header_kib), which says itself what is too large; the query of a GET stands in it twice.
 _METADATA_BYTES = 256 << 10
+
+# What a watch, or a call that outlasts the drain, has for its last message and its status to be heard.
+_LAST_WORDS_S = 0.2
 
 
 class _EndedCalls(logging.Filter):
@@ -55,10 +59,12 @@ class Server:
         self, services: Sequence[Service], addresses: Sequence[str], *, options: ServerOptions, absent: Iterable[Row] = ()
     ) -> None:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_ENDED_CALLS)
-        self._options = options
+        self._drain_s = options.drain_s
+        self._guard = Guard(options.limits, absent)
+        self._hurrying: asyncio.Future[None] | None = None
         self._names = [service.name for service in services]
         self._server = grpc.aio.server(
-            interceptors=[Guard(options.limits, absent)], options=_channel_arguments(options), maximum_concurrent_rpcs=None
+            interceptors=[self._guard], options=_channel_arguments(options), maximum_concurrent_rpcs=None
         )
         self._health = _HEALTH.aio.HealthServicer()
         for service in services:
@@ -81,7 +87,7 @@ class Server:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Serve inside an `async with`; at its end say NOT_SERVING, then let the calls under way end."""
+        """Serve inside an `async with`; at its end say NOT_SERVING, end the watches and let the other calls end."""
         await self._server.start()
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -89,7 +95,14 @@ class Server:
             yield
         finally:
             await self._health.enter_graceful_shutdown()
-            await self._server.stop(self._options.drain_s)
+            self._guard.end_calls(watches_in_s=min(_LAST_WORDS_S, self._drain_s), others_in_s=self._drain_s)
+            await self._server.stop(self._drain_s + _LAST_WORDS_S)
+
+    def hurry(self) -> None:
+        """Stop without waiting for the calls under way."""
+        self._drain_s = 0.0
+        self._guard.end_calls(watches_in_s=0.0, others_in_s=0.0)
+        self._hurrying = asyncio.ensure_future(self._server.stop(_LAST_WORDS_S))
 
 
 def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:

@@ -25,8 +25,9 @@ class Host:
         ports: the ports of the outer addresses, in their order.
     """
 
-    def __init__(self, ports: Sequence[int]) -> None:
-        self.ports = tuple(ports)
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._servers = tuple(servers)
+        self.ports = servers[0].ports
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watches: list[asyncio.Task[None]] = []
 
@@ -45,8 +46,13 @@ class Host:
     async def _outlive(self, name: str, child: Child) -> None:
         exit_ = await child.wait()
         if not self._failure.done():
-            remedy = "see its log, then start again"
-            self._failure.set_exception(Internal("CHILD_DIED", f"{name}: {exit_.reason}", remedy=remedy))
+            remedy = f"see logs/{child.spec.log.name} in the data folder, then start again"
+            self._failure.set_exception(Internal("CHILD_DIED", exit_.reason, remedy=remedy))
+
+    def hurry(self) -> None:
+        """Let the calls under way delay the end no longer."""
+        for server in self._servers:
+            server.hurry()
 
     def close(self) -> None:
         """Watch no longer: what ends from now on was asked to."""
@@ -94,7 +100,7 @@ async def hosting(
         inside = Server([*external, *control], [platform.mesh], options=options, absent=rows)
         await stack.enter_async_context(inside.serving())
         await stack.enter_async_context(outside.serving())
-        host = Host(outside.ports)
+        host = Host([outside, inside])
         stack.callback(host.close)
         await stack.enter_async_context(_background(host, assembled))
         yield host

@@ -267,7 +267,7 @@ class Child:
                     task.cancel()
 
     def _sentence(self, ended: Ended | SynapseError) -> str:
-        return ended.public if isinstance(ended, SynapseError) else f"{self.name} {ended}"
+        return ended.message if isinstance(ended, SynapseError) else f"{self.name} {ended}"
 
     def _finish(self, ended: Ended | SynapseError) -> None:
         self.state = ChildState.ENDED

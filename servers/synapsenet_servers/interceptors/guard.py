@@ -1,20 +1,21 @@
 """The guard: what every call passes on its way to a servicer, wrapped once so that a call pays once.
 
 In this order: is the RPC there yet, is there room, does it have a deadline, is each message readable, small enough and
-complete; and whatever error comes out of all this leaves as one status with its details.
+complete; and whatever error comes out of all this leaves as one status with its details. When the server stops, it is the
+guard that ends what is still under way, so that callers are told.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from synapsenet.errors import InvalidArgument, NotYetAvailable, ResourceExhausted, Unimplemented
+from synapsenet.errors import InvalidArgument, NotYetAvailable, ResourceExhausted, Unavailable, Unimplemented
 from synapsenet_servers.interceptors.limits import Limits
 from synapsenet_servers.interceptors.refusal import refuse
 from synapsenet_servers.interceptors.required import check_required
@@ -30,7 +31,20 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
     def __init__(self, limits: Limits, not_yet_available: Iterable[Row] = ()) -> None:
         self._limits = limits
         self._absent = {row.method: row for row in not_yet_available if not row.option}
-        self._under_way = 0
+        self._under_way: dict[asyncio.Timeout, str] = {}
+        self._stopping = False
+
+    def end_calls(self, *, watches_in_s: float, others_in_s: float) -> None:
+        """Tell those who call that the server stops: in so many seconds, unless the call ends by itself before.
+
+        A `Watch…` never does; what else streams or computes is given its time.
+        """
+        self._stopping = True
+        now = asyncio.get_running_loop().time()
+        for limit, method in self._under_way.items():
+            end = now + (watches_in_s if _is_watch(method) else others_in_s)
+            if not limit.expired():
+                limit.reschedule(min(end, limit.when() or end))
 
     async def intercept_service(self, continuation: Continuation, details: grpc.HandlerCallDetails) -> Handler:
         method = details.method
@@ -54,23 +68,33 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         )
 
     @asynccontextmanager
-    async def _call(self, method: str, context: Any) -> AsyncIterator[None]:
-        """One call: counted against the bound, its errors turned into a status."""
-        self._under_way += 1
+    async def _call(self, method: str, context: Any, longest_s: float | None = None) -> AsyncIterator[None]:
+        """One call: counted against the bound, ended after `longest_s` seconds, its errors turned into a status."""
+        limit = asyncio.timeout(longest_s)
         try:
-            if self._under_way > self._limits.concurrent_calls:
-                raise ResourceExhausted("SERVER_BUSY", "the server has all the calls it takes", remedy="retry", retry_after=1.0)
-            yield
+            async with limit:
+                self._under_way[limit] = method
+                try:
+                    self._admit()
+                    yield
+                finally:
+                    del self._under_way[limit]
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the last place where a bug can become a status
-            await refuse(context, method, error)
-        finally:
-            self._under_way -= 1
+            told = _stopped() if self._stopping and isinstance(error, TimeoutError) else error
+            await refuse(context, method, told)
+
+    def _admit(self) -> None:
+        if self._stopping:
+            raise _stopped()
+        if len(self._under_way) > self._limits.concurrent_calls:
+            raise ResourceExhausted("SERVER_BUSY", "the server has all the calls it takes", remedy="retry", retry_after=1.0)
 
     def _one_to_one(self, method: str, handler: Handler) -> Handler:
         async def call(request: Message, context: Any) -> Any:
-            async with self._call(method, context), self._deadline(context):
+            longest_s = self._limits.longest_unary_s if context.time_remaining() is None else None
+            async with self._call(method, context, longest_s):
                 self._check(request)
                 return await handler.unary_unary(request, context)
 
@@ -117,11 +141,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             self._check(request)
             yield request
 
-    def _deadline(self, context: Any) -> AbstractAsyncContextManager[Any]:
-        if context.time_remaining() is not None:
-            return nullcontext()
-        return asyncio.timeout(self._limits.longest_unary_s)
-
 
 def _reading(handler: Handler) -> Callable[[bytes], Any] | None:
     """The handler's deserializer, giving an error for what it cannot read: the runtime would log it as a bug of ours."""
@@ -138,6 +157,14 @@ def _reading(handler: Handler) -> Callable[[bytes], Any] | None:
             )
 
     return None if deserialize is None else read
+
+
+def _is_watch(method: str) -> bool:
+    return method.rpartition("/")[2].startswith("Watch")
+
+
+def _stopped() -> Unavailable:
+    return Unavailable("SERVER_STOPPING", "the platform is stopping", remedy="retry once it runs again", retry_after=1.0)
 
 
 async def _answers(handled: Any) -> AsyncIterator[Any]:
