@@ -30,6 +30,7 @@ def test_every_page_is_reached_from_the_readme_or_from_a_page_that_is() -> None:
 
 def test_every_contract_suite_stands_in_the_table_of_the_architecture() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    suites = [path for path in (ROOT / "synapsenet" / "testing").glob("*.py") if "Contract:" in path.read_text(encoding="utf-8")]
+    modules = (ROOT / "synapsenet" / "testing").glob("*.py")
+    suites = [path for path in modules if "Contract:" in path.read_text(encoding="utf-8")]
     assert len(suites) > 10
     assert [path.name for path in suites if f"`testing/{path.name}`" not in table] == []
