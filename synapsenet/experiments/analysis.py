@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from synapsenet.errors import InvalidArgument, NotFound, NotYetAvailable, ResourceExhausted
-from synapsenet.experiments.availability import refuse_future
+from synapsenet.errors import InvalidArgument, NotFound, ResourceExhausted
+from synapsenet.experiments.availability import refuse_what_is_to_come
 from synapsenet.experiments.comparison import (
     Comparison,
     Entry,
@@ -38,6 +38,7 @@ from synapsenet.experiments.ranking import find_best
 from synapsenet.experiments.selection import parse_fields
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.records import encode
+from synapsenet.platform.to_come import to_come
 from synapsenet.platform.work import WorkFactory
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ class Analysis:
             NotYetAvailable: NOT_YET_AVAILABLE, an option of `availability`.
             ResourceExhausted: TOO_MANY_RUNS.
         """
-        refuse_future(question)
+        refuse_what_is_to_come(question)
         entries = tuple(dict.fromkeys(question.entries))
         if len(entries) > self._options.largest_comparison:
             raise InvalidArgument(
@@ -164,7 +165,7 @@ class Analysis:
             NotYetAvailable: NOT_YET_AVAILABLE, interactions.
         """
         if wish.interactions:
-            raise NotYetAvailable("NOT_YET_AVAILABLE", field="interactions", remedy="leave it out for the main effects")
+            raise to_come("interactions", remedy="leave it out for the main effects")
 
         def query(tx: ExperimentsWork) -> tuple[Experiment, list[Run]]:
             experiment = existing(tx, wish.experiment_id)

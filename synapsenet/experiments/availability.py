@@ -1,36 +1,11 @@
-"""Options that the contract has and this release refuses."""
+"""Options of a comparison that are in the contract and whose behaviour is not in this release."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from synapsenet.errors import NotYetAvailable
 from synapsenet.experiments.comparison import Question, Representative, Test
+from synapsenet.platform.to_come import FutureOption, refuse
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FutureOption:
-    """An option of a comparison that is still to come.
-
-    Attributes:
-        option: the field, with its value where only that one is refused.
-        brings: what will come, for the person who asked.
-        asked: whether a question asks for it.
-        remedy: what can be done until then.
-    """
-
-    option: str
-    brings: str
-    asked: Callable[[Question], bool]
-    remedy: str
-
-    @property
-    def field(self) -> str:
-        return self.option.partition("=")[0]
-
-
-FUTURE_COMPARISON: tuple[FutureOption, ...] = (
+FUTURE_OPTIONS: tuple[FutureOption[Question], ...] = (
     FutureOption(
         option="test=SIGNIFICANCE_TEST_MANN_WHITNEY",
         brings="Mann and Whitney's rank test with its exact distribution.",
@@ -71,13 +46,11 @@ FUTURE_COMPARISON: tuple[FutureOption, ...] = (
         option="selection_metric",
         brings="A best configuration that another metric selects.",
         asked=lambda question: bool(question.selection_metric),
-        remedy="leave it out",
     ),
     FutureOption(
         option="selection_seeds",
         brings="A best configuration that some seeds select and others test.",
         asked=lambda question: bool(question.selection_seeds),
-        remedy="leave it out",
     ),
     FutureOption(
         option="robust",
@@ -89,17 +62,14 @@ FUTURE_COMPARISON: tuple[FutureOption, ...] = (
         option="task_tag",
         brings="Entries ranked within tasks.",
         asked=lambda question: bool(question.task_tag),
-        remedy="leave it out",
     ),
 )
 
 
-def refuse_future(question: Question) -> None:
-    """Refuse a question that asks for what is still to come.
+def refuse_what_is_to_come(question: Question) -> None:
+    """Pass if this release answers everything that `question` asks for.
 
     Raises:
-        NotYetAvailable: NOT_YET_AVAILABLE, naming the field.
+        NotYetAvailable: NOT_YET_AVAILABLE, naming the first option that it does not.
     """
-    for future in FUTURE_COMPARISON:
-        if future.asked(question):
-            raise NotYetAvailable("NOT_YET_AVAILABLE", field=future.field, remedy=future.remedy)
+    refuse(question, FUTURE_OPTIONS)

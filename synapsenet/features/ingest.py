@@ -102,8 +102,9 @@ def deletion_batch(
 
 def _check_rows(rows: int, options: FeaturesOptions, *, field: str) -> None:
     if rows > options.rows_per_batch:
-        remedy = f"send up to {options.rows_per_batch} at a time"
-        raise InvalidArgument("BATCH_TOO_LARGE", f"a batch has {rows} rows", field=field, remedy=remedy)
+        raise InvalidArgument(
+            "BATCH_TOO_LARGE", f"a batch has {rows} rows", field=field, remedy=f"send up to {options.rows_per_batch} at a time"
+        )
 
 
 def _check_columns(entry: Entry, columns: Columns) -> None:

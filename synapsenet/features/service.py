@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from synapsenet.clock import Clock
-from synapsenet.errors import InvalidArgument, NotFound, NotYetAvailable
+from synapsenet.errors import InvalidArgument, NotFound
 from synapsenet.features.ages import Ages, ages
 from synapsenet.features.catalogue import Catalogue, Entry, group_unknown
 from synapsenet.features.columns import Columns
@@ -28,6 +28,7 @@ from synapsenet.ids import IdSource
 from synapsenet.platform.artifacts import ArtifactStore
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.records import decode
+from synapsenet.platform.to_come import to_come
 from synapsenet.platform.work import Request, WorkFactory
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Features:
         """
         group = wish(self._group_ids.next(), self._clock.now())
         if group.consistency is not None:
-            raise _later("consistency", field="group.consistency")
+            raise to_come("group.consistency")
 
         def make(tx: FeaturesWork) -> FeatureGroup:
             tx.groups.add(group)
@@ -145,7 +146,7 @@ class Features:
             raise InvalidArgument("UPDATE_EMPTY", field="update_mask", remedy=f"name at least one of {_listed(CHANGEABLE)}")
         for field in changes:
             if field in LATER:
-                raise _later(field, field="update_mask")
+                raise to_come(f"update_mask={field}")
             if field not in CHANGEABLE:
                 remedy = f"name any of {_listed(CHANGEABLE)}"
                 raise InvalidArgument("UPDATE_UNKNOWN", f"{field} cannot be changed", field="update_mask", remedy=remedy)
@@ -306,10 +307,6 @@ class Features:
 def _remembered(tx: FeaturesWork, request: Request) -> TrainingSet | None:
     answer = tx.earlier(request)
     return None if answer is None else decode(TrainingSet, answer)
-
-
-def _later(what: str, *, field: str) -> NotYetAvailable:
-    return NotYetAvailable("NOT_YET_AVAILABLE", field=field, remedy=f"{what} cannot be set in this release: leave it out")
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from synapsenet.errors import InvalidArgument, NotYetAvailable
+from synapsenet.errors import InvalidArgument
 from synapsenet.inference.wish import BatchingMode, DeploymentWish, DeterminismMode
+from synapsenet.platform.to_come import FutureOption, refuse, to_come
 
 _HIGHEST_PRIORITY = 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FutureOption:
-    """An option of a deployment that is refused for now.
-
-    Attributes:
-        option: field and value, as the contract spells them.
-        brings: what will come, one sentence.
-        asked: whether a wish asks for it.
-    """
-
-    option: str
-    brings: str
-    asked: Callable[[DeploymentWish], bool]
-
-
-FUTURE_OPTIONS: tuple[FutureOption, ...] = (
+FUTURE_OPTIONS: tuple[FutureOption[DeploymentWish], ...] = (
     FutureOption(
         option="batching.mode=BATCHING_MODE_ADAPTIVE",
         brings="Batches that follow the arrival rate and the fitted service time.",
@@ -62,10 +45,7 @@ def refuse_what_is_to_come(wish: DeploymentWish) -> None:
     Raises:
         NotYetAvailable: NOT_YET_AVAILABLE, naming the first option that it does not do.
     """
-    for future in FUTURE_OPTIONS:
-        if future.asked(wish):
-            path, _, value = future.option.partition("=")
-            raise _to_come(path, f" {value}" if value else "")
+    refuse(wish, FUTURE_OPTIONS)
 
 
 def refuse_priority(priority: int, *, field: str) -> None:
@@ -78,8 +58,4 @@ def refuse_priority(priority: int, *, field: str) -> None:
     if not 0 <= priority <= _HIGHEST_PRIORITY:
         raise InvalidArgument("PRIORITY_INVALID", field=field, remedy="give 0 to 9")
     if priority:
-        raise _to_come(field, "")
-
-
-def _to_come(path: str, value: str) -> NotYetAvailable:
-    return NotYetAvailable("NOT_YET_AVAILABLE", f"{path}{value} is not available yet", field=path, remedy="leave it out")
+        raise to_come(field)

@@ -1,14 +1,8 @@
-"""Options of a job that are in the contract and whose behaviour is not in this release.
-
-Each is refused by name: nothing that was asked for is silently left out.
-"""
+"""Options of a job that are in the contract and whose behaviour is not in this release."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from synapsenet.errors import NotYetAvailable
+from synapsenet.platform.to_come import FutureOption, refuse
 from synapsenet.training.spec import (
     AsyncOptions,
     Checkpointing,
@@ -23,43 +17,20 @@ from synapsenet.training.spec import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FutureOption:
-    """An option that is refused for now.
-
-    Attributes:
-        option: field and value, as the contract spells them.
-        brings: what will come, one sentence.
-        asked: whether a spec asks for it.
-    """
-
-    option: str
-    brings: str
-    asked: Callable[[JobSpec], bool]
-
-
 def refuse_what_is_to_come(spec: JobSpec) -> None:
     """Pass if this release does everything that `spec` asks for.
 
     Raises:
         NotYetAvailable: NOT_YET_AVAILABLE, naming the first option that it does not do.
     """
-    for future in FUTURE_OPTIONS:
-        if future.asked(spec):
-            path, _, value = future.option.partition("=")
-            raise NotYetAvailable(
-                "NOT_YET_AVAILABLE",
-                f"{path}{' ' + value if value else ''} is not available yet",
-                field=path,
-                remedy="leave it out",
-            )
+    refuse(spec, FUTURE_OPTIONS)
 
 
 def _sources(spec: JobSpec) -> tuple[DataSource, ...]:
     return tuple(source for source in (spec.training_data, spec.evaluation_data) if source)
 
 
-FUTURE_OPTIONS: tuple[FutureOption, ...] = (
+FUTURE_OPTIONS: tuple[FutureOption[JobSpec], ...] = (
     FutureOption(
         option="spec.mode=MODE_ASYNC",
         brings="Asynchronous updates with bounded staleness.",
