@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import grpc
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
@@ -12,8 +13,22 @@ from grpc_status import rpc_status
 from synapsenet.errors import Internal, SynapseError, Unavailable
 from synapsenet_servers.interceptors.catalogue import CODES
 
+T = TypeVar("T")
+
 _KINDS = {code: kind for kind, code in CODES.items()}
 _AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+async def asked(call: Awaitable[T], peer: str) -> T:
+    """What a unary call to `peer` answers.
+
+    Raises:
+        SynapseError: as `translated`.
+    """
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise translated(error, peer) from error
 
 
 def translated(error: grpc.aio.AioRpcError, peer: str) -> SynapseError:

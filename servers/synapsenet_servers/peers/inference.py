@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator
 
 import grpc
 
@@ -14,9 +13,7 @@ from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
 from synapsenet_api.registry.v1 import artifact_pb2, version_pb2
 from synapsenet_api.registry.v1 import registry_service_pb2 as registry_pb
 from synapsenet_api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
-from synapsenet_servers.peers.failures import translated
-
-T = TypeVar("T")
+from synapsenet_servers.peers.failures import asked, translated
 
 _FORMATS = {
     artifact_pb2.ARTIFACT_FORMAT_ONNX: "onnx",
@@ -53,12 +50,12 @@ class GrpcRegistry(Registry):
 
     async def resolve(self, model: str, alias: str) -> int:
         request = registry_pb.GetAliasRequest(model_id=model, alias=alias)
-        response = await _asked(self._registry.GetAlias(request, timeout=self._timeout), "registry")
+        response = await asked(self._registry.GetAlias(request, timeout=self._timeout), "registry")
         return response.alias.version
 
     async def require(self, model: str) -> None:
         request = models_pb.GetModelRequest(model_id=model)
-        await _asked(self._models.GetModel(request, timeout=self._timeout), "models")
+        await asked(self._models.GetModel(request, timeout=self._timeout), "models")
 
     async def download(self, key: VersionKey) -> AsyncIterator[bytes]:
         request = registry_pb.DownloadArtifactRequest(model_id=key.model_id, version=key.version)
@@ -92,7 +89,7 @@ class GrpcRegistry(Registry):
 
     async def _version(self, model: str, version: int) -> version_pb2.Version:
         request = registry_pb.GetVersionRequest(model_id=model, version=version)
-        response = await _asked(self._registry.GetVersion(request, timeout=self._timeout), "registry")
+        response = await asked(self._registry.GetVersion(request, timeout=self._timeout), "registry")
         return response.version
 
     async def _set(
@@ -101,14 +98,7 @@ class GrpcRegistry(Registry):
         request = registry_pb.SetVersionStateRequest(
             model_id=key.model_id, version=key.version, state=state, condition=_wire(condition), reason=reason
         )
-        await _asked(self._registry.SetVersionState(request, timeout=self._timeout), "registry")
-
-
-async def _asked(call: Awaitable[T], peer: str) -> T:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise translated(error, peer) from error
+        await asked(self._registry.SetVersionState(request, timeout=self._timeout), "registry")
 
 
 def _wire(condition: Condition | None) -> version_pb2.VersionCondition | None:

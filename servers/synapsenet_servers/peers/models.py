@@ -6,10 +6,8 @@ import grpc
 
 from synapsenet.models.ports import VersionRegistry
 from synapsenet_api.registry.v1 import registry_control_service_pb2 as pb
-from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import (
-    RegistryControlServiceStub,
-)
-from synapsenet_servers.peers.failures import translated
+from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import RegistryControlServiceStub
+from synapsenet_servers.peers.failures import asked
 
 
 class GrpcVersionRegistry(VersionRegistry):
@@ -19,7 +17,4 @@ class GrpcVersionRegistry(VersionRegistry):
         self._registry = RegistryControlServiceStub(channel)
 
     async def close(self, model_id: str, *, timeout: float) -> None:
-        try:
-            await self._registry.CloseModel(pb.CloseModelRequest(model_id=model_id), timeout=timeout)
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, "registry") from error
+        await asked(self._registry.CloseModel(pb.CloseModelRequest(model_id=model_id), timeout=timeout), "registry")

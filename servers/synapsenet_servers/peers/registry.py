@@ -7,7 +7,7 @@ import grpc
 from synapsenet.registry.ports import ModelDirectory, ModelIdentity
 from synapsenet_api.models.v1 import model_service_pb2 as pb
 from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
-from synapsenet_servers.peers.failures import translated
+from synapsenet_servers.peers.failures import asked
 
 
 class GrpcModelDirectory(ModelDirectory):
@@ -17,8 +17,5 @@ class GrpcModelDirectory(ModelDirectory):
         self._models = ModelServiceStub(channel)
 
     async def find(self, reference: str, *, timeout: float) -> ModelIdentity:
-        try:
-            response = await self._models.GetModel(pb.GetModelRequest(model_id=reference), timeout=timeout)
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, "models") from error
+        response = await asked(self._models.GetModel(pb.GetModelRequest(model_id=reference), timeout=timeout), "models")
         return ModelIdentity(id=response.model.id, name=response.model.name)

@@ -11,7 +11,7 @@ from synapsenet.training.ports import NewRun, Points, RunLog
 from synapsenet_api.experiments.v1 import experiment_service_pb2 as pb
 from synapsenet_api.experiments.v1 import metric_pb2, parameter_pb2, run_pb2
 from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceStub
-from synapsenet_servers.peers.failures import translated
+from synapsenet_servers.peers.failures import asked
 
 _STATES = {
     JobState.SUCCEEDED: run_pb2.RUN_STATE_FINISHED,
@@ -39,10 +39,7 @@ class GrpcRunLog(RunLog):
             tags=run.tags,
             request_id=run.request_id,
         )
-        try:
-            answer = await self._experiments.CreateRun(request, timeout=self._timeout)
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, "experiments") from error
+        answer = await asked(self._experiments.CreateRun(request, timeout=self._timeout), "experiments")
         return answer.run.id
 
     async def log(self, run_id: str, points: Sequence[Points]) -> None:
@@ -50,19 +47,12 @@ class GrpcRunLog(RunLog):
             metric_pb2.MetricPoints(metric=each.metric, steps=each.steps, values=each.values, times_us=each.times_us)
             for each in points
         ]
-        try:
-            await self._experiments.LogMetrics(
-                iter([pb.LogMetricsRequest(run_id=run_id, points=series)]), timeout=self._timeout
-            )
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, "experiments") from error
+        requests = iter([pb.LogMetricsRequest(run_id=run_id, points=series)])
+        await asked(self._experiments.LogMetrics(requests, timeout=self._timeout), "experiments")
 
     async def finish(self, run_id: str, state: JobState, reason: str) -> None:
         request = pb.FinishRunRequest(run_id=run_id, state=_STATES[state], reason=reason)
-        try:
-            await self._experiments.FinishRun(request, timeout=self._timeout)
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, "experiments") from error
+        await asked(self._experiments.FinishRun(request, timeout=self._timeout), "experiments")
 
 
 def _value(value: str | int | float | bool) -> parameter_pb2.ParameterValue:
