@@ -26,7 +26,7 @@ _SEQUENCE = "sequence"
 _WHOLE = ColumnType(name=_SEQUENCE, type=ValueType.INT64)
 
 
-def write(batch: pb.WriteBatch, group: Callable[[str], FeatureGroup]) -> FeatureWrite:
+def write(batch: pb.WriteBatch, group: Callable[..., FeatureGroup]) -> FeatureWrite:
     """The rows of `batch`; those for people are read by the types of the group that `group` finds.
 
     Raises:
@@ -40,7 +40,7 @@ def write(batch: pb.WriteBatch, group: Callable[[str], FeatureGroup]) -> Feature
             sequences=np.array(batch.sequences, dtype=np.uint64),
             backfill=batch.backfill,
         )
-    schema = group(batch.group)
+    schema = group(batch.group, field="batch.group")
     types = [key.column for key in schema.entity_keys] + [feature.column for feature in schema.features]
     return FeatureWrite(
         group=batch.group,
@@ -60,10 +60,11 @@ def _sequences(rows: Sequence[Struct]) -> list[int | None]:
 
 def _all_or_none(values: Sequence[int | None], name: str, dtype: type[Any]) -> Any:
     given = [value for value in values if value is not None]
-    if given and (len(given) < len(values) or (dtype is np.uint64 and min(given) < 0)):
+    bounds = np.iinfo(dtype)
+    if given and (len(given) < len(values) or min(given) < bounds.min or max(given) > bounds.max):
         raise InvalidArgument(
             "ROWS_UNEVEN",
-            f"some rows have no {name}, or one below 0",
+            f"some rows have no {name}, or one out of range",
             field=f"batch.rows.{name}",
             remedy="give each row one, or none",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,10 @@ from google.protobuf.struct_pb2 import Struct
 
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.columns import Columns, column_of
-from synapsenet.features.instants import instant, micros
+from synapsenet.features.instants import EARLIEST, LATEST, instant, micros
 from synapsenet.features.model import ColumnType, ValueType
 
+_NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as JSON spells doubles of the contracts
 _EXACT = 2**53  # a JSON number is a double
 
 
@@ -122,12 +124,14 @@ _SCALARS: dict[ValueType, Callable[[Any], Any]] = {
 
 
 def to_json(kind: ColumnType, value: Any) -> Any:
-    """The JSON value for one of a column's values: whole numbers that a double cannot hold as text."""
+    """The JSON value for one of a column's values; as text what JSON's numbers cannot say: 2^53 and beyond, NaN, infinities."""
     if kind.vector_length:
         return [to_json(ColumnType(name=kind.name, type=kind.type), element) for element in value.tolist()]
     value = value.item() if hasattr(value, "item") else value
     if kind.type is ValueType.BYTES:
         return base64.b64encode(value).decode("ascii")
-    if kind.type is ValueType.TIMESTAMP:
+    if kind.type is ValueType.TIMESTAMP and EARLIEST <= value <= LATEST:
         return instant(value).isoformat().replace("+00:00", "Z")
+    if isinstance(value, float) and not math.isfinite(value):
+        return _NON_FINITE[str(value)]
     return str(value) if isinstance(value, int) and abs(value) > _EXACT else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.json_format import MessageToJson
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from synapsenet_api.features.v1 import feature_service_pb2 as pb
@@ -186,6 +188,8 @@ async def test_a_deleted_group_takes_its_values_along_and_frees_its_name(stores:
         (ride(1, "oslo", route=[1.0]), "VALUE_TYPE", "batch.rows[0].route"),
         (ride(1, "oslo", at="yesterday"), "VALUE_TYPE", "batch.rows[0].event_time"),
         (ride(1, "oslo", at="2124-05-01T12:00:00Z"), "EVENT_TIME_IN_FUTURE", "batch.event_times_us"),
+        (ride(1, "oslo", sequence="99999999999999999999"), "ROWS_UNEVEN", "batch.rows.sequence"),
+        (ride(1, "oslo", sequence=-1), "ROWS_UNEVEN", "batch.rows.sequence"),
         ({"driver": 1}, "COLUMN_MISSING", "batch.columns"),
     ],
 )
@@ -195,6 +199,13 @@ async def test_a_row_that_does_not_fit_is_refused_naming_the_field(
     await create(stores)
     assert await refused(write(stores, row)) == (grpc.StatusCode.INVALID_ARGUMENT, reason, field)
     assert (await write(stores, ride(1, "oslo", 1))).position == 1
+
+
+async def test_numbers_that_json_lacks_are_read_by_people_as_they_are_written(stores: Stores) -> None:
+    await create(stores)
+    await write(stores, ride(1, "oslo", route=["NaN", "-Infinity"]))
+    [found] = await read(stores, ["rides:route"], ride(1, "oslo"))
+    assert json.loads(MessageToJson(found))["values"]["rides:route"] == ["NaN", "-Infinity"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 7, b"\0" * 100, b"\0" * 8 + b"\xff" * 4])
