@@ -50,9 +50,10 @@ class Outbox:
         if step < 0:
             raise InvalidArgument(f"step: {step} is negative: steps count from 0", reason="STEP_NEGATIVE")
         for name in metrics:
-            if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+            if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
                 raise InvalidArgument(
-                    f"metrics: {name[:40]!r} is no name: use 1 to {_LONGEST_NAME} printable characters", reason="METRIC_NAME"
+                    f"metrics: {name[:40]!r} is no name: use 1 to {_LONGEST_NAME} printable characters, no blanks around them",
+                    reason="METRIC_NAME",
                 )
         with self._lock:
             for name, value in metrics.items():
@@ -94,8 +95,12 @@ class Outbox:
         with self._lock:
             self._count -= sum(len(points.steps) for points in self._delivering)
             self._delivering = []
-            self._failing_since = None
-            self._failures = 0
+        self.answered()
+
+    def answered(self) -> None:
+        """The platform is there: the next failure is the first."""
+        self._failing_since = None
+        self._failures = 0
 
     def failed(self, error: SynapseNetError) -> float:
         """What a failed delivery means: seconds to wait before the next try.

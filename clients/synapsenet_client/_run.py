@@ -132,6 +132,7 @@ class LoggedRun(_Logging):
             self._outbox.delivered()
         elif not self._ended and not self._wake.wait(_HEARTBEAT):
             self._experiments.heartbeat(self.id)
+            self._outbox.answered()
 
 
 class AsyncLoggedRun(_Logging):
@@ -206,6 +207,7 @@ class AsyncLoggedRun(_Logging):
                 await asyncio.wait_for(self._wake.wait(), _HEARTBEAT)
             except TimeoutError:
                 await self._experiments.heartbeat(self.id)
+                self._outbox.answered()
 
 
 def _ending(problem: BaseException) -> tuple[str, str]:

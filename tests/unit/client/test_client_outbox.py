@@ -78,6 +78,21 @@ def test_a_delivery_renews_patience() -> None:
     assert outbox.failed(Unavailable("away")) == 0.2
 
 
+def test_any_answer_renews_patience_also_while_there_is_nothing_to_deliver() -> None:
+    time = Time()
+    outbox = Outbox(limit=10, patience=1.0, now=time)
+    outbox.failed(Unavailable("away"))
+    outbox.answered()
+    time.seconds = 100.0
+    assert outbox.failed(Unavailable("away")) == 0.2
+
+
+@pytest.mark.parametrize("name", ["", "a" * 251, "a\n", " loss", "loss "])
+def test_a_name_that_the_platform_would_refuse_is_refused_before_it_holds_up_the_rest(name: str) -> None:
+    with pytest.raises(InvalidArgument):
+        Outbox(limit=10, patience=1.0).add({name: 1.0}, 0, 0)
+
+
 def test_an_error_that_does_not_pass_ends_delivery_at_once() -> None:
     with pytest.raises(SynapseNetError, match="bad"):
         Outbox(limit=10, patience=60.0).failed(InvalidArgument("bad"))
