@@ -13,10 +13,11 @@ from synapsenet.platform.artifacts import Artifact, ArtifactStore
 from synapsenet.platform.work import WorkFactory
 from synapsenet.training.changes import Changes
 from synapsenet.training.live_job import LiveJob
-from synapsenet.training.model import Failure, Job, JobChanged, Result, WorkerState, worker_id
+from synapsenet.training.model import Failure, Job, Result, WorkerState, worker_id
 from synapsenet.training.options import TrainingOptions
 from synapsenet.training.parameter_file import file_header
 from synapsenet.training.ports import Launch, Process, Processes, ProcessKind, RunLog, TrainingWork
+from synapsenet.training.recording import insist, record
 from synapsenet.training.run_logging import finish_run, log_points, new_run
 
 _log = logging.getLogger(__name__)
@@ -35,13 +36,6 @@ class Surroundings:
     clock: Clock
     changes: Changes
     options: TrainingOptions
-
-
-def record(tx: TrainingWork, job: Job) -> Job:
-    """Keep the job and tell that its state has changed."""
-    tx.jobs.put(job)
-    tx.events.append(f"job/{job.id}", JobChanged(job_id=job.id, state=job.state, failure=job.failure))
-    return job
 
 
 class Execution:
@@ -72,7 +66,8 @@ class Execution:
             await self._flush(logging_task)
             reason = job.failure.message if job.failure else ""
             await finish_run(live, log, job.state, reason, timeout=self._options.log_timeout_s)
-            live.job = await self._commit(replace(job, logging_failure=live.logging_failure))
+            ended = replace(job, logging_failure=live.logging_failure)
+            live.job = await insist(lambda: self._commit(ended), self._around.clock)
         finally:
             logging_task.cancel()
             await asyncio.gather(logging_task, return_exceptions=True)

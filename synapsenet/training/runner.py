@@ -9,10 +9,11 @@ from synapsenet.errors import NotFound
 from synapsenet.ids import IdSource
 from synapsenet.platform.work import WorkFactory
 from synapsenet.training.changes import Changes
-from synapsenet.training.execution import Execution, Surroundings, record
+from synapsenet.training.execution import Execution, Surroundings
 from synapsenet.training.live_job import LiveJob
 from synapsenet.training.model import Failure, Job, JobState
 from synapsenet.training.ports import TrainingWork
+from synapsenet.training.recording import insist, record
 
 _RECOVERED_AT_ONCE = 1_000
 
@@ -67,7 +68,10 @@ class JobRunner:
             pass
 
     async def run(self) -> None:
-        """Run queued jobs until cancelled. A job that goes wrong fails alone; a database that does takes the platform down."""
+        """Run queued jobs until cancelled.
+
+        A job that goes wrong fails alone, a full disk is waited for; a database that is damaged takes the platform down.
+        """
         self._wake.set()
         concurrent = self._surroundings.options.concurrent_jobs
         async with asyncio.TaskGroup() as tasks:
@@ -84,7 +88,7 @@ class JobRunner:
             queued = tx.jobs.in_state(JobState.QUEUED, limit=1)
             return record(tx, queued[0].starting(self._clock.now())) if queued else None
 
-        job = await self._work.run(commit)
+        job = await insist(lambda: self._work.run(commit), self._clock)
         if job is None:
             return None
         live = LiveJob(

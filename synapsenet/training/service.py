@@ -11,10 +11,11 @@ from synapsenet.platform.artifacts import Artifact
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.work import Request
 from synapsenet.training.availability import refuse_what_is_to_come
-from synapsenet.training.execution import Surroundings, record
+from synapsenet.training.execution import Surroundings
 from synapsenet.training.live_job import LiveJob
 from synapsenet.training.model import Job, JobState, TrainableModel, Worker
 from synapsenet.training.ports import TrainingWork
+from synapsenet.training.recording import record
 from synapsenet.training.runner import JobRunner
 from synapsenet.training.spec import JobSpec
 from synapsenet.training.trainable import AllowList
