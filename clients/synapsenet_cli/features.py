@@ -180,7 +180,7 @@ def build_training_set(
     kinds: dict[str, str] = {}
     for group in dict.fromkeys(reference.partition(":")[0] for reference in feature):
         kinds |= {key.name: _type_name(key.type) for key in session.client.features.get(group).entity_keys}
-    names = [column for column in (rows[0] if rows else {}) if column != time_column]
+    names = [column for column in _names(rows) if column != time_column]
     spine = {column: converted(column, [row.get(column) for row in rows], kinds.get(column, "STRING")) for column in names}
     instants = [instant(time_column, str(row.get(time_column, ""))) for row in rows]
     age = seconds("--max-age", max_age) if max_age else None
@@ -207,14 +207,20 @@ def _batches(
     kinds = {key.name: _type_name(key.type) for key in group.entity_keys}
     kinds |= {feature.name: _type_name(feature.type, feature.vector_length) for feature in group.features}
     for rows in batched(source, _BATCH_ROWS):
-        unknown = sorted(set(rows[0]) - {*kinds, time_column})
+        given = _names(rows)
+        unknown = sorted(set(given) - {*kinds, time_column})
         if unknown:
             raise typer.BadParameter(f"{group.name} has no {', '.join(unknown)}", param_hint="FILE")
-        present = [column for column in kinds if column in rows[0]]
+        present = [column for column in kinds if column in given]
         columns = {column: converted(column, [row.get(column) for row in rows], kinds[column]) for column in present}
-        timed = time_column in rows[0]
+        timed = time_column in given
         times = [instant(time_column, str(row.get(time_column, ""))) for row in rows] if timed else None
         yield FeatureRows(group=group, columns=columns, event_times=times, backfill=backfill)
+
+
+def _names(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """The columns that any of `rows` has: what one leaves out is null there, not everywhere."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _sla(warn_after: str, error_after: str) -> Any:

@@ -164,6 +164,24 @@ def test_rows_of_a_file_are_written_with_the_types_of_the_group(
     assert batch.columns.nulls == bytes([0, 0, 0, 0, 1, 1])
 
 
+def test_a_value_that_the_first_row_leaves_out_is_written_all_the_same(
+    run: Run, platform: ScriptedPlatform, tmp_path: Path
+) -> None:
+    received: list[features.WriteBatch] = []
+
+    def write(requests: Iterable[features.StreamFeaturesRequest]) -> Iterator[features.StreamFeaturesResponse]:
+        received.extend(request.batch for request in requests)
+        yield features.StreamFeaturesResponse(acknowledged_batches=1, summary=features.WriteSummary(rows=2, applied=2))
+
+    platform.answers |= {"GetFeatureGroup": features.GetFeatureGroupResponse(group=GROUP), "StreamFeatures": write}
+    file = tmp_path / "rows.ndjson"
+    file.write_text('{"image_id": 1}\n{"image_id": 2, "label": 7}\n')
+    assert run("features", "write", "digits", str(file), "--json")[0] == exits.OK
+    (batch,) = received
+    assert [column.name for column in batch.columns.columns] == ["image_id", "label"]
+    assert batch.columns.nulls == bytes([0, 0, 1, 0])
+
+
 def test_a_column_that_the_group_lacks_is_named(run: Run, platform: ScriptedPlatform, tmp_path: Path) -> None:
     platform.answers["GetFeatureGroup"] = features.GetFeatureGroupResponse(group=GROUP)
     platform.answers["StreamFeatures"] = lambda requests: iter([*requests][:0])
