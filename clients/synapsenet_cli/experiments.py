@@ -156,9 +156,7 @@ def history(session: Session, run: Run, metric: Annotated[str, typer.Argument(me
     """Show the points of one metric of one run."""
     found = session.client.experiments.history(run, metric)
     if session.out.as_json:
-        session.out.record(
-            {"metric": found.metric, "steps": found.steps, "values": found.values, "times_us": found.times_us}
-        )
+        session.out.record({"metric": found.metric, "steps": found.steps, "values": found.values, "times_us": found.times_us})
         return
     points = list(zip(found.steps, found.values, strict=True))
     session.out.table("points", points, {"STEP": lambda point: point[0], "VALUE": lambda point: point[1]})

@@ -118,9 +118,7 @@ def write(
 def read(
     session: Session,
     features: Annotated[list[str], typer.Argument(metavar="GROUP:FEATURE…", help="References; GROUP:* is all of a group.")],
-    entity: Annotated[
-        list[str], typer.Option(metavar="KEY=VALUE[,KEY=VALUE]", help="An entity; may be repeated.")
-    ],
+    entity: Annotated[list[str], typer.Option(metavar="KEY=VALUE[,KEY=VALUE]", help="An entity; may be repeated.")],
 ) -> None:
     """Read the newest values of entities."""
     kinds: dict[str, str] = {}
@@ -199,9 +197,7 @@ def download_training_set(
     session.out.said(f"wrote {path}", path=str(path), size_bytes=path.stat().st_size)
 
 
-def _batches(
-    group: FeatureGroup, source: Iterable[dict[str, Any]], time_column: str, backfill: bool
-) -> Iterator[FeatureRows]:
+def _batches(group: FeatureGroup, source: Iterable[dict[str, Any]], time_column: str, backfill: bool) -> Iterator[FeatureRows]:
     from synapsenet_client import FeatureRows
 
     kinds = {key.name: _type_name(key.type) for key in group.entity_keys}

@@ -109,9 +109,7 @@ def rows_of(path: Path) -> Iterator[dict[str, Any]]:
     return _read(path, file, reader)
 
 
-def _read(
-    path: Path, file: TextIO, reader: Callable[[TextIO], Iterable[dict[str, Any]]]
-) -> Iterator[dict[str, Any]]:
+def _read(path: Path, file: TextIO, reader: Callable[[TextIO], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     try:
         with file:
             yield from reader(file)

@@ -31,9 +31,7 @@ def create_version(
 ) -> None:
     """Register the next version of a model."""
     metrics, labels = numbers("--metric", metric or []), pairs("--label", label or [])
-    session.out.record(
-        session.client.registry.create_version(model, description=description, metrics=metrics, labels=labels)
-    )
+    session.out.record(session.client.registry.create_version(model, description=description, metrics=metrics, labels=labels))
 
 
 @command(versions, "get")

@@ -174,9 +174,7 @@ class AsyncStream(Generic[R]):
 class AsyncOutgoing(Generic[Q]):
     """The messages of an upload; what goes wrong while the caller's items are drawn ends the call, for the caller to see."""
 
-    def __init__(
-        self, first: Iterable[Message], items: Iterable[Q] | AsyncIterable[Q], encode: Callable[[Q], Message]
-    ) -> None:
+    def __init__(self, first: Iterable[Message], items: Iterable[Q] | AsyncIterable[Q], encode: Callable[[Q], Message]) -> None:
         self.failure: Exception | None = None
         self._first = first
         self._items = items

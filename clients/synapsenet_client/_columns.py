@@ -187,10 +187,7 @@ class OnlineFeatures:
         lists = {reference: list(column.tolist() if is_array(column) else column) for reference, column in self.values.items()}
         count = max(map(len, lists.values()), default=0)
         return [
-            {
-                reference: column[row] if self.statuses[reference][row] in there else None
-                for reference, column in lists.items()
-            }
+            {reference: column[row] if self.statuses[reference][row] in there else None for reference, column in lists.items()}
             for row in range(count)
         ]
 

@@ -167,7 +167,5 @@ class NotYetAvailable(Unimplemented):
     """The platform knows the RPC or option; a later release brings its behaviour."""
 
 
-BY_CODE: Mapping[grpc.StatusCode, type[SynapseNetError]] = {
-    kind.code: kind for kind in SynapseNetError.__subclasses__()
-}
+BY_CODE: Mapping[grpc.StatusCode, type[SynapseNetError]] = {kind.code: kind for kind in SynapseNetError.__subclasses__()}
 """The class that stands for each status code; UNKNOWN, which a broken server answers, is the root itself."""

@@ -237,9 +237,7 @@ class SeriesMethods:
         self, run_id: str, metric: str, *, from_step: int | None = None, until_step: int | None = None
     ) -> Download[pb.StreamMetricHistoryResponse, History]:
         """All points of one metric of one run, of steps in [from_step, until_step)."""
-        request = pb.StreamMetricHistoryRequest(
-            run_id=run_id, metric=metric, from_step=from_step, until_step=until_step
-        )
+        request = pb.StreamMetricHistoryRequest(run_id=run_id, metric=metric, from_step=from_step, until_step=until_step)
         return Download(request, lambda: _HistorySink(metric))
 
 

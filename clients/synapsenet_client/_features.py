@@ -196,9 +196,7 @@ class ValueMethods:
         Raises:
             InvalidArgument: a column is unknown, or its values are not of the feature's type.
         """
-        rows = FeatureRows(
-            group=group, columns=columns, event_times=event_times, sequences=sequences, backfill=backfill
-        )
+        rows = FeatureRows(group=group, columns=columns, event_times=event_times, sequences=sequences, backfill=backfill)
         return Ask(pb.WriteFeaturesRequest(batch=_batch(rows)), lambda answer: answer.summary)
 
     @streaming

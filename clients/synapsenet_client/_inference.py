@@ -192,9 +192,7 @@ class DeploymentMethods:
         return Ask(request, lambda answer: answer.deployment)
 
     @answering
-    def undeploy(
-        self, model_id: str, version: int, *, request_id: str = ""
-    ) -> Ask[pb.UndeployModelResponse, Deployment]:
+    def undeploy(self, model_id: str, version: int, *, request_id: str = "") -> Ask[pb.UndeployModelResponse, Deployment]:
         """Stop serving a version: what was accepted is finished, then it is unloaded."""
         request = pb.UndeployModelRequest(model_id=model_id, version=version, request_id=request_id)
         return Ask(request, lambda answer: answer.deployment)
@@ -206,9 +204,7 @@ class DeploymentMethods:
         return Ask(request, lambda answer: answer.deployment)
 
     @paging
-    def list_deployments(
-        self, *, model_id: str = "", page_size: int = 0
-    ) -> Pages[pb.ListDeploymentsResponse, Deployment]:
+    def list_deployments(self, *, model_id: str = "", page_size: int = 0) -> Pages[pb.ListDeploymentsResponse, Deployment]:
         """The deployments, ordered by model id and version."""
         request = pb.ListDeploymentsRequest(model_id=model_id, page_size=page_size)
         return Pages(request, lambda page: page.deployments)

@@ -15,9 +15,7 @@ from synapsenet_client._enums import enum_values
 from synapsenet_client._times import duration, timestamp
 
 
-def intent(
-    *, reason: str = "", wait: float | timedelta | None = None, expected_sequence: int | None = None
-) -> pb.Intent:
+def intent(*, reason: str = "", wait: float | timedelta | None = None, expected_sequence: int | None = None) -> pb.Intent:
     """Why a move is wanted, and how patiently.
 
     Args:
@@ -182,9 +180,7 @@ class RecordMethods:
         Raises:
             OutOfRange: those asked for are no longer kept; the sentence names the oldest.
         """
-        request = pb.WatchEventsRequest(
-            model_id=model_id, after_position=after_position, after_sequence=after_sequence
-        )
+        request = pb.WatchEventsRequest(model_id=model_id, after_position=after_position, after_sequence=after_sequence)
         return Watch(request, lambda answer: answer.event)
 
 
@@ -228,9 +224,7 @@ class OperationMethods:
         return Ask(request, lambda answer: answer.operation)
 
     @answering
-    def retry_compensation(
-        self, operation_id: str, *, request_id: str = ""
-    ) -> Ask[pb.RetryCompensationResponse, Operation]:
+    def retry_compensation(self, operation_id: str, *, request_id: str = "") -> Ask[pb.RetryCompensationResponse, Operation]:
         """Try a failing compensation again now."""
         request = pb.RetryCompensationRequest(operation_id=operation_id, request_id=request_id)
         return Ask(request, lambda answer: answer.operation)

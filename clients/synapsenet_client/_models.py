@@ -60,9 +60,7 @@ class ModelsMethods:
     @paging
     def list(self, *, name_prefix: str = "", task: str = "", page_size: int = 0) -> Pages[pb.ListModelsResponse, Model]:
         """Models in the order of their names, fetched a page at a time as they are iterated over."""
-        request = pb.ListModelsRequest(
-            name_prefix=name_prefix, task=enum_value("task", ModelTask, task), page_size=page_size
-        )
+        request = pb.ListModelsRequest(name_prefix=name_prefix, task=enum_value("task", ModelTask, task), page_size=page_size)
         return Pages(request, lambda page: page.models)
 
     @answering

@@ -72,9 +72,7 @@ class ConsistencyMethods:
         self, group: str, *, features: Iterable[str] = (), sample_size: int = 0, request_id: str = ""
     ) -> Ask[pb.RunConsistencyCheckResponse, ConsistencyReport]:
         """Compare a group's online values with its history now."""
-        request = pb.RunConsistencyCheckRequest(
-            group=group, features=features, sample_size=sample_size, request_id=request_id
-        )
+        request = pb.RunConsistencyCheckRequest(group=group, features=features, sample_size=sample_size, request_id=request_id)
         return Ask(request, lambda answer: answer.report)
 
     @answering
@@ -104,9 +102,7 @@ class AlertMethods:
         self, *, group: str = "", states: Iterable[str] = (), page_size: int = 0
     ) -> Pages[pb.ListAlertsResponse, Alert]:
         """Alerts, the newest first; `states` are PENDING, FIRING, RESOLVED, by default the first two."""
-        request = pb.ListAlertsRequest(
-            group=group, states=enum_values("states", AlertState, states), page_size=page_size
-        )
+        request = pb.ListAlertsRequest(group=group, states=enum_values("states", AlertState, states), page_size=page_size)
         return Pages(request, lambda page: page.alerts)
 
     @streaming
@@ -145,9 +141,7 @@ class AlertMethods:
         return Ask(pb.GetSilenceRequest(silence_id=silence_id), lambda answer: answer.silence)
 
     @paging
-    def list_silences(
-        self, *, include_expired: bool = False, page_size: int = 0
-    ) -> Pages[pb.ListSilencesResponse, Silence]:
+    def list_silences(self, *, include_expired: bool = False, page_size: int = 0) -> Pages[pb.ListSilencesResponse, Silence]:
         """The silences, the newest first."""
         request = pb.ListSilencesRequest(include_expired=include_expired, page_size=page_size)
         return Pages(request, lambda page: page.silences)

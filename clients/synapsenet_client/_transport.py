@@ -74,16 +74,12 @@ class Transport:
         outgoing = Outgoing(conversation.first, conversation.items, conversation.encode)
         call = self._call("stream_stream", conversation.request, outgoing, self._within)
         outgoing.ends(call)
-        return Stream(
-            call, conversation.shape, lambda failure: outgoing.failure or self._wire.error(failure, self._within)
-        )
+        return Stream(call, conversation.shape, lambda failure: outgoing.failure or self._wire.error(failure, self._within))
 
     def upload(self, upload: Upload[Q, A, R]) -> R:
         timeout = self._within or self._wire.options.transfer_timeout
         outgoing = Outgoing(upload.first, upload.items, upload.encode)
-        call = self._wire.method("stream_unary", upload.request).future(
-            outgoing, timeout=timeout, metadata=self._wire.metadata
-        )
+        call = self._wire.method("stream_unary", upload.request).future(outgoing, timeout=timeout, metadata=self._wire.metadata)
         outgoing.ends(call)
         try:
             with outgoing.own_failure_first(), self._wire.typed_errors(timeout):
@@ -117,9 +113,7 @@ class Transport:
 class Stream(Generic[R]):
     """Answers as they arrive. Iterate over it; `close` it, or leave its `with` block, to end the call early."""
 
-    def __init__(
-        self, call: Any, shape: Callable[[Any], R | None], error: Callable[[grpc.RpcError], BaseException]
-    ) -> None:
+    def __init__(self, call: Any, shape: Callable[[Any], R | None], error: Callable[[grpc.RpcError], BaseException]) -> None:
         self._call = call
         self._shape = shape
         self._error = error
@@ -159,9 +153,7 @@ class Outgoing(Generic[Q]):
     gRPC draws them in a thread of its own, where an exception would only be logged.
     """
 
-    def __init__(
-        self, first: Iterable[Message], items: Iterable[Q] | AsyncIterable[Q], encode: Callable[[Q], Message]
-    ) -> None:
+    def __init__(self, first: Iterable[Message], items: Iterable[Q] | AsyncIterable[Q], encode: Callable[[Q], Message]) -> None:
         if not isinstance(items, Iterable):
             raise InvalidArgument(
                 "items: only the asyncio client can draw from an async iterable: use connect_async, or a plain iterable",

@@ -20,6 +20,7 @@ Values: TypeAlias = "np.ndarray[Any, Any] | Sequence[Any]"
 """What the SDK takes for many values: a numpy array, or a sequence (nested for more dimensions). It gives back a numpy array
 where numpy is installed, else a (nested) list."""
 
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """A sequence with its element type said, where the values do not tell it: `Typed([[0.5, 1.0]], "FLOAT32")`.

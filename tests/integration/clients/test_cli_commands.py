@@ -200,9 +200,7 @@ def test_entities_are_read_with_their_keys(run: Run, platform: ScriptedPlatform)
     platform.answers["GetFeatureGroup"] = features.GetFeatureGroupResponse(group=GROUP)
     platform.answers["GetOnlineFeatures"] = features.GetOnlineFeaturesResponse(groups=[values])
     _, out, _ = run("features", "read", "digits:label", "--entity", "image_id=1", "--entity", "image_id=99", "--json")
-    assert json.loads(out) == {
-        "rows": [{"image_id": "1", "digits:label": 7}, {"image_id": "99", "digits:label": None}]
-    }
+    assert json.loads(out) == {"rows": [{"image_id": "1", "digits:label": 7}, {"image_id": "99", "digits:label": None}]}
 
 
 def test_freshness_is_a_table_and_a_watch_is_one_object_a_line(run: Run, platform: ScriptedPlatform) -> None:

@@ -47,9 +47,7 @@ async def async_client(listening: Listening) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_a_call_is_awaited_and_retried_with_one_request_id(
-    async_client: AsyncClient, platform: ScriptedPlatform
-) -> None:
+async def test_a_call_is_awaited_and_retried_with_one_request_id(async_client: AsyncClient, platform: ScriptedPlatform) -> None:
     away = Refusal(grpc.StatusCode.UNAVAILABLE, "DRAINING", "the platform is stopping")
     platform.answers["CreateModel"] = [away, models.CreateModelResponse(model=Model(id="mdl-1"))]
     assert (await async_client.models.create("digits")).id == "mdl-1"
@@ -168,9 +166,7 @@ def test_a_blocking_client_says_what_to_do_with_asynchronous_items(client: Clien
         client.inference.predict_stream("digits", items())
 
 
-async def test_results_are_typed_on_both_clients(
-    client: Client, async_client: AsyncClient, platform: ScriptedPlatform
-) -> None:
+async def test_results_are_typed_on_both_clients(client: Client, async_client: AsyncClient, platform: ScriptedPlatform) -> None:
     platform.answers["GetModel"] = models.GetModelResponse(model=Model(id="mdl-1"))
     platform.answers["ListModels"] = models.ListModelsResponse(models=[Model(id="mdl-1")])
     platform.answers["WatchJob"] = lambda request: iter([training.WatchJobResponse(job=Job(id="job-1"))])
@@ -182,9 +178,7 @@ async def test_results_are_typed_on_both_clients(
     assert watched == [job async for job in assert_type(async_client.training.watch("job-1"), AsyncStream[Job])]
 
 
-async def test_both_clients_have_the_same_methods_with_the_same_arguments(
-    client: Client, async_client: AsyncClient
-) -> None:
+async def test_both_clients_have_the_same_methods_with_the_same_arguments(client: Client, async_client: AsyncClient) -> None:
     for area in AREAS:
         blocking, asynchronous = getattr(client, area), getattr(async_client, area)
         names = {name for name in dir(blocking) if not name.startswith("_")}

@@ -57,9 +57,7 @@ def test_a_trusted_platform_answers_a_client_that_shows_its_certificate(folder: 
 
 
 def test_a_name_that_the_certificate_has_can_be_expected_at_another_address(folder: Path, target: str) -> None:
-    tls = Tls(
-        ca=folder / "platform.pem", certificate=folder / "client.pem", key=folder / "client.key", server_name="localhost"
-    )
+    tls = Tls(ca=folder / "platform.pem", certificate=folder / "client.pem", key=folder / "client.key", server_name="localhost")
     with connect(target.replace("localhost", "ipv4:127.0.0.1"), options=Options(tls=tls, retries=ONCE)) as client:
         assert client.models.get("digits").id == "mdl-1"
 

@@ -46,7 +46,9 @@ def test_a_certificate_needs_its_key() -> None:
         Tls(certificate=Path("client.pem"))
 
 
-@pytest.mark.parametrize("target", ["localhost:7400", "127.0.0.1:1", "[::1]:1", "ipv4:127.0.0.1:1", "unix:/run/s.sock", "dns:///localhost:1"])
+@pytest.mark.parametrize(
+    "target", ["localhost:7400", "127.0.0.1:1", "[::1]:1", "ipv4:127.0.0.1:1", "unix:/run/s.sock", "dns:///localhost:1"]
+)
 def test_a_token_may_travel_in_plain_text_on_this_machine(target: str) -> None:
     refuse_token_in_the_clear(target, Options(token="t"))  # no real one
 
