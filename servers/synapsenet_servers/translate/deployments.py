@@ -22,33 +22,19 @@ from synapsenet.platform.records import decode
 from synapsenet_api.inference.v1 import deployment_pb2 as pb
 from synapsenet_api.inference.v1 import inference_service_pb2 as service_pb
 from synapsenet_api.inference.v1 import loaded_model_pb2 as loaded_pb
+from synapsenet_servers.translate.enums import Wire
 from synapsenet_servers.translate.tensors import to_spec
 from synapsenet_servers.translate.times import from_duration, to_duration, to_timestamp
 
-_STATES = {
-    DeploymentState.LOADING: pb.DEPLOYMENT_STATE_LOADING,
-    DeploymentState.SERVING: pb.DEPLOYMENT_STATE_SERVING,
-    DeploymentState.FAILED: pb.DEPLOYMENT_STATE_FAILED,
-    DeploymentState.DRAINING: pb.DEPLOYMENT_STATE_DRAINING,
-}
+_STATES = Wire(DeploymentState, pb.DeploymentState, "DEPLOYMENT_STATE_")
 _RESIDENCIES = {
     DeploymentState.LOADING: loaded_pb.RESIDENCY_STATE_LOADING,
     DeploymentState.SERVING: loaded_pb.RESIDENCY_STATE_LOADING,  # recalled, and not in memory yet
     DeploymentState.FAILED: loaded_pb.RESIDENCY_STATE_FAILED,
     DeploymentState.DRAINING: loaded_pb.RESIDENCY_STATE_DRAINING,
 }
-_BATCHING_MODES = {
-    pb.BATCHING_MODE_UNSPECIFIED: None,
-    pb.BATCHING_MODE_FIXED: BatchingMode.FIXED,
-    pb.BATCHING_MODE_ADAPTIVE: BatchingMode.ADAPTIVE,
-}
-_DETERMINISM_MODES = {
-    pb.DETERMINISM_MODE_UNSPECIFIED: None,
-    pb.DETERMINISM_MODE_NATIVE: DeterminismMode.NATIVE,
-    pb.DETERMINISM_MODE_PADDED: DeterminismMode.PADDED,
-    pb.DETERMINISM_MODE_ROW: DeterminismMode.ROW,
-    pb.DETERMINISM_MODE_RELAXED: DeterminismMode.RELAXED,
-}
+_BATCHING_MODES = Wire(BatchingMode, pb.BatchingMode, "BATCHING_MODE_")
+_DETERMINISM_MODES = Wire(DeterminismMode, pb.DeterminismMode, "DETERMINISM_MODE_")
 _EVENTS: dict[str, Any] = {
     kind.__name__: kind for kind in (ModelDeployed, ModelUndeployed, DeploymentFailed, DeploymentRestored)
 }
@@ -58,13 +44,13 @@ def deployment_wish(request: service_pb.DeployModelRequest) -> DeploymentWish:
     """What the caller wants deployed.
 
     Raises:
-        InvalidArgument: VERSION_INVALID, ENUM_UNKNOWN or DURATION_INVALID.
+        InvalidArgument: VERSION_INVALID, VALUE_UNKNOWN or DURATION_INVALID.
     """
     return DeploymentWish(
         model=request.model_id,
         version=version_number(request.version, field="version"),
         batching=_batching_wish(request.batching),
-        determinism=_known(_DETERMINISM_MODES, request.determinism, "determinism"),
+        determinism=_DETERMINISM_MODES.asked(request.determinism, field="determinism"),
         pinned=request.pinned,
     )
 
@@ -168,7 +154,7 @@ def _describe(model: loaded_pb.LoadedModel, deployment: Deployment, resident: Re
 
 def _batching_wish(message: pb.BatchingPolicy) -> BatchingWish:
     return BatchingWish(
-        mode=_known(_BATCHING_MODES, message.mode, "batching.mode"),
+        mode=_BATCHING_MODES.asked(message.mode, field="batching.mode"),
         slo=from_duration(message.slo, field="batching.slo") if message.HasField("slo") else None,
         max_batch_size=message.max_batch_size if message.HasField("max_batch_size") else None,
         max_linger=from_duration(message.max_linger, field="batching.max_linger") if message.HasField("max_linger") else None,
@@ -193,9 +179,3 @@ def _condition(condition: Condition | None) -> pb.DeploymentCondition | None:
     if condition is None:
         return None
     return pb.DeploymentCondition(reason=condition.reason, message=condition.message, start_time=to_timestamp(condition.since))
-
-
-def _known(values: Any, wire: int, field: str) -> Any:
-    if wire not in values:
-        raise InvalidArgument("ENUM_UNKNOWN", field=field, remedy="use a value of the contract")
-    return values[wire]

@@ -49,6 +49,10 @@ class Wire(Mapping[E, Any]):
             )
         return self._members[value]
 
+    def known(self, value: int) -> E | None:
+        """As `member`, and None for UNSPECIFIED or a number that has no name here."""
+        return self._members.get(value)
+
     def asked(self, value: int, *, field: str) -> E | None:
         """As `member`, and None for UNSPECIFIED."""
         return self.member(value, field=field) if value else None

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from synapsenet.errors import InvalidArgument
-from synapsenet.training.model import Evaluation, Failure, Job, JobState, Progress, Result, TrainableModel, Worker
+from synapsenet.training.model import Evaluation, Failure, Job, JobState, Progress, Result, TrainableModel, Worker, WorkerState
 from synapsenet.training.options import TrainingOptions
 from synapsenet.training.ports import Points
 from synapsenet_api.training.v1 import job_pb2 as pb
 from synapsenet_api.training.v1 import training_control_service_pb2 as control
+from synapsenet_servers.translate.enums import Wire
 from synapsenet_servers.translate.times import to_timestamp
 from synapsenet_servers.translate.training import seconds, spec_message
+
+_JOB_STATES = Wire(JobState, pb.JobState, "JOB_STATE_")
+_WORKER_STATES = Wire(WorkerState, pb.WorkerState, "WORKER_STATE_")
 
 
 def job_message(job: Job) -> pb.Job:
@@ -20,7 +23,7 @@ def job_message(job: Job) -> pb.Job:
     message = pb.Job(
         id=job.id,
         spec=spec_message(job.spec),
-        state=pb.JobState.Value(f"JOB_STATE_{job.state.value.upper()}"),
+        state=_JOB_STATES[job.state],
         progress=_progress(job),
         run_id=job.run_id,
         logging_failure=job.logging_failure,
@@ -41,13 +44,9 @@ def job_states(numbers: Iterable[int]) -> frozenset[JobState]:
     """The states that a filter names; empty for every one.
 
     Raises:
-        InvalidArgument: JOB_STATE_UNKNOWN.
+        InvalidArgument: VALUE_UNKNOWN.
     """
-    states: dict[int, JobState] = {pb.JobState.Value(f"JOB_STATE_{state.value.upper()}"): state for state in JobState}
-    wanted = frozenset(numbers)
-    if not wanted <= states.keys():
-        raise InvalidArgument("JOB_STATE_UNKNOWN", field="states", remedy="take states that the contract names, or none")
-    return frozenset(states[number] for number in wanted)
+    return frozenset(_JOB_STATES.member(number, field="states") for number in numbers)
 
 
 def worker_message(worker: Worker) -> pb.Worker:
@@ -55,7 +54,7 @@ def worker_message(worker: Worker) -> pb.Worker:
     return pb.Worker(
         id=worker.id,
         index=worker.index,
-        state=pb.WorkerState.Value(f"WORKER_STATE_{worker.state.value.upper()}"),
+        state=_WORKER_STATES[worker.state],
         pid=worker.pid,
         incarnation=worker.incarnation,
         accepted=worker.accepted,
