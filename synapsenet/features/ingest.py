@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from synapsenet.clock import micros
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.catalogue import Entry
 from synapsenet.features.columns import Columns, check_type
-from synapsenet.features.instants import check_instants, micros
+from synapsenet.features.instants import check_instants
 from synapsenet.features.keys import encode_keys
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.ports import RowBatch, WriteCounts

@@ -1,26 +1,14 @@
-"""Instants as the stores keep them: whole microseconds since 1970-01-01T00:00:00Z."""
+"""The instants that events and training sets may have: those of the years that calendars and contracts know."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synapsenet.clock import micros
 from synapsenet.errors import InvalidArgument
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def micros(instant: datetime) -> int:
-    """Exact, unlike `timestamp()`, which is a float."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def instant(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
-
 
 EARLIEST = micros(datetime.min.replace(tzinfo=UTC))
 LATEST = micros(datetime.max.replace(tzinfo=UTC))

@@ -10,10 +10,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from synapsenet.clock import micros
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.catalogue import Catalogue
 from synapsenet.features.columns import Columns
-from synapsenet.features.instants import micros
 from synapsenet.features.keys import encode_keys
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.ports import OnlineStore

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from synapsenet.clock import micros
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.catalogue import Catalogue
 from synapsenet.features.columns import Columns, check_type
-from synapsenet.features.instants import check_instants, micros
+from synapsenet.features.instants import check_instants
 from synapsenet.features.mirror import Mirror
 from synapsenet.features.model import ColumnType, Knowledge, TrainingSet, ValueType, check_name, check_text
 from synapsenet.features.options import FeaturesOptions

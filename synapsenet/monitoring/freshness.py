@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synapsenet.clock import instant, micros
 from synapsenet.monitoring.model import Basis, EntityFreshness, GroupAges, GroupFreshness, Quantiles, Scope, Sla, State
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 Micros = NDArray[np.int64]
@@ -28,8 +28,8 @@ def group_freshness(ages: GroupAges, *, now: datetime, top_k: int = 0) -> GroupF
         group=ages.group,
         state=_group_state(ages, judged),
         sla=ages.sla,
-        newest=None if newest is None else _instant(newest),
-        oldest=None if empty else _instant(int(kept.event_times.min())),
+        newest=None if newest is None else instant(newest),
+        oldest=None if empty else instant(int(kept.event_times.min())),
         newest_age=None if empty else float(judged.event_ages.min()) / 1_000,
         event_age=_quantiles(judged.event_ages),
         ingest_age=_quantiles(judged.ingest_ages),
@@ -55,7 +55,7 @@ class _Judged:
 
     def __init__(self, ages: GroupAges) -> None:
         self._ages = ages
-        now = _micros(ages.as_of)
+        now = micros(ages.as_of)
         self.event_ages: Micros = np.maximum(now - ages.event_times, 0)
         self.ingest_ages: Micros = np.maximum(now - ages.ingest_times, 0)
         self.skewed = ages.event_times > now
@@ -71,8 +71,8 @@ class _Judged:
             group=ages.group,
             entity=ages.entities[index],
             state=self._state(index),
-            event_time=_instant(int(ages.event_times[index])),
-            ingest_time=_instant(int(ages.ingest_times[index])),
+            event_time=instant(int(ages.event_times[index])),
+            ingest_time=instant(int(ages.ingest_times[index])),
             event_age=float(self.event_ages[index]) / 1_000,
             ingest_age=float(self.ingest_ages[index]) / 1_000,
             ingest_lag=float(ages.ingest_times[index] - ages.event_times[index]) / 1_000,
@@ -96,7 +96,7 @@ class _Judged:
             return None
         times = self._ages.ingest_times if sla.basis is Basis.INGEST else self._ages.event_times
         try:
-            return _instant(int(times[index])) + sla.error_after
+            return instant(int(times[index])) + sla.error_after
         except OverflowError:  # past the year 9999
             return None
 
@@ -150,11 +150,3 @@ def _kept(ages: GroupAges, mask: NDArray[np.bool_]) -> GroupAges:
         ingest_times=ages.ingest_times[mask],
         deleted=ages.deleted[mask],
     )
-
-
-def _micros(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def _instant(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

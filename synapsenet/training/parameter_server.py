@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synapsenet.clock import Clock
+from synapsenet.clock import Clock, micros
 from synapsenet.training.aggregation import Gradient, finite, mean_gradient
 from synapsenet.training.barrier import Barrier
 from synapsenet.training.model import Failure, worker_id
@@ -245,7 +245,7 @@ class ParameterServer:
         self._current = Snapshot(self._current.version + 1, parameters)
         for worker in gradients:
             self._accepted[worker] += 1
-        time_us = round(self._clock.now().timestamp() * 1e6)
+        time_us = micros(self._clock.now())
         self._updates.append(Update(version=self._current.version, loss=mean.loss, learning_rate=rate, time_us=time_us))
 
     def _check(self) -> None:

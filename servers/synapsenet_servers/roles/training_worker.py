@@ -12,7 +12,7 @@ from collections.abc import Callable
 import grpc
 from google.protobuf import json_format
 
-from synapsenet.clock import Clock, SystemClock
+from synapsenet.clock import Clock, SystemClock, micros
 from synapsenet.errors import Aborted, SynapseError
 from synapsenet.training.batching import batches, share
 from synapsenet.training.model import worker_id
@@ -122,7 +122,7 @@ class WorkerRole:
                 loss=found.loss,
                 accuracy=found.accuracy,
                 examples=found.examples,
-                time_us=round(self._clock.now().timestamp() * 1e6),
+                time_us=micros(self._clock.now()),
             )
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from synapsenet.clock import micros
 from synapsenet.errors import InvalidArgument
 from synapsenet.experiments.configuration import Configuration
 from synapsenet.experiments.model import (
@@ -35,8 +36,6 @@ DIRECTIONS = Wire(Direction, metric_pb2.Direction, "DIRECTION_")
 REDUCERS = Wire(Reducer, metric_pb2.Reducer, "REDUCER_")
 _ROLES = Wire(ParameterRole, parameter_pb2.ParameterRole, "PARAMETER_ROLE_", unspecified=ParameterRole.AUTO)
 SCALES = Wire(ParameterScale, parameter_pb2.ParameterScale, "PARAMETER_SCALE_", unspecified=ParameterScale.AUTO)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def experiment_wish(wire: experiment_service_pb2.CreateExperimentRequest) -> ExperimentWish:
@@ -101,7 +100,7 @@ def from_points(wire: metric_pb2.MetricPoints, arrived: datetime) -> Points:
     steps = np.array(wire.steps, dtype=np.int64)
     times = np.array(wire.times_us, dtype=np.int64)
     if not len(times):
-        times = np.full(len(steps), _microseconds(arrived), dtype=np.int64)
+        times = np.full(len(steps), micros(arrived), dtype=np.int64)
     return Points(metric=wire.metric, steps=steps, values=np.array(wire.values, dtype=np.float64), times_us=times)
 
 
@@ -238,7 +237,3 @@ def _from_parameter_definition(wire: parameter_pb2.ParameterDefinition) -> Param
 
 def _to_parameter_definition(definition: ParameterDefinition) -> parameter_pb2.ParameterDefinition:
     return parameter_pb2.ParameterDefinition(name=definition.name, scale=SCALES[definition.scale], role=_ROLES[definition.role])
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND

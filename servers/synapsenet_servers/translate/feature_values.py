@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from google.protobuf.struct_pb2 import Struct
 
+from synapsenet.clock import instant
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.columns import Columns
 from synapsenet.features.ingest import FeatureWrite, WriteSummary
-from synapsenet.features.instants import instant
 from synapsenet.features.model import ColumnType, FeatureGroup, Knowledge, ValueType
 from synapsenet.features.serving import GroupAnswer, ValueStatus
 from synapsenet.features.training_sets import INSTANT, TrainingSetWish

@@ -12,9 +12,10 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
+from synapsenet.clock import instant, micros
 from synapsenet.errors import InvalidArgument
 from synapsenet.features.columns import Columns, column_of
-from synapsenet.features.instants import EARLIEST, LATEST, instant, micros
+from synapsenet.features.instants import EARLIEST, LATEST
 from synapsenet.features.model import ColumnType, ValueType
 
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as JSON spells doubles of the contracts

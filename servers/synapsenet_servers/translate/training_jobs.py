@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
+from synapsenet.clock import instant
 from synapsenet.training.model import Evaluation, Failure, Job, JobState, Progress, Result, TrainableModel, Worker, WorkerState
 from synapsenet.training.options import TrainingOptions
 from synapsenet.training.ports import Points
@@ -98,7 +98,7 @@ def learning_rates(report: control.StepReport) -> Points:
 
 
 def evaluation(message: control.Evaluation) -> Evaluation:
-    at = datetime.fromtimestamp(message.time_us / 1e6, UTC)
+    at = instant(message.time_us)
     return Evaluation(version=message.version, loss=message.loss, accuracy=message.accuracy, examples=message.examples, at=at)
 
 

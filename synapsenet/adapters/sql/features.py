@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from synapsenet.adapters.sql.tables import UtcDateTime, add_platform_tables
 from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork
+from synapsenet.clock import instant, micros
 from synapsenet.errors import AlreadyExists
-from synapsenet.features.instants import instant, micros
 from synapsenet.features.model import FeatureGroup, TrainingSet
 from synapsenet.features.ports import FeaturesWork, Groups, TrainingSets
 from synapsenet.platform.paging import Page, PageRequest

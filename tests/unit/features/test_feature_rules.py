@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synapsenet.clock import instant, micros
 from synapsenet.errors import InvalidArgument, NotFound, SynapseError
 from synapsenet.features.catalogue import Catalogue, Entry
 from synapsenet.features.columns import Columns, column_of
 from synapsenet.features.ingest import FeatureWrite, deletion_batch, row_batch
-from synapsenet.features.instants import instant, micros
 from synapsenet.features.model import ColumnType, EntityKey, Feature, ValueType
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.references import resolve
