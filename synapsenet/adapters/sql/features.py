@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Column, Connection, Index, LargeBinary, MetaData, String, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from synapsenet.adapters.sql.keyset import Key, page_of
 from synapsenet.adapters.sql.tables import UtcDateTime, add_platform_tables
 from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork
-from synapsenet.clock import instant, micros
 from synapsenet.errors import AlreadyExists
 from synapsenet.features.model import FeatureGroup, TrainingSet
 from synapsenet.features.ports import FeaturesWork, Groups, TrainingSets
@@ -37,6 +37,9 @@ training_sets = Table(
     Column("record", LargeBinary, nullable=False),
     Index("ix_training_sets_created_at", "created_at", "id"),
 )
+
+
+_NEWEST_FIRST = (Key(training_sets.c.created_at, descending=True), Key(training_sets.c.id, descending=True))
 
 
 class SqlGroups(Groups):
@@ -67,11 +70,8 @@ class SqlGroups(Groups):
         return [decode(FeatureGroup, record) for record in records]
 
     def page(self, wanted: PageRequest) -> Page[FeatureGroup]:
-        query = select(groups.c.record).order_by(groups.c.name).limit(wanted.limit + 1)
-        if wanted.after is not None:
-            query = query.where(groups.c.name > wanted.after[0])
-        rows = [decode(FeatureGroup, record) for record in self._connection.execute(query).scalars()]
-        return wanted.page(rows, lambda group: [group.name])
+        found = page_of(self._connection, select(groups.c.record), (Key(groups.c.name),), wanted)
+        return Page(tuple(decode(FeatureGroup, row.record) for row in found.items), found.next_token)
 
     def delete(self, group_id: str) -> None:
         self._connection.execute(delete(groups).where(groups.c.id == group_id))
@@ -98,13 +98,8 @@ class SqlTrainingSets(TrainingSets):
         return None if record is None else decode(TrainingSet, record)
 
     def page(self, wanted: PageRequest) -> Page[TrainingSet]:
-        created, name = training_sets.c.created_at, training_sets.c.id
-        query = select(training_sets.c.record).order_by(created.desc(), name.desc()).limit(wanted.limit + 1)
-        if wanted.after is not None:
-            before, last = instant(wanted.after[0]), wanted.after[1]
-            query = query.where((created < before) | ((created == before) & (name < last)))
-        rows = [decode(TrainingSet, record) for record in self._connection.execute(query).scalars()]
-        return wanted.page(rows, lambda found: [micros(found.created_at), found.id])
+        found = page_of(self._connection, select(training_sets.c.record), _NEWEST_FIRST, wanted)
+        return Page(tuple(decode(TrainingSet, row.record) for row in found.items), found.next_token)
 
 
 class SqlFeaturesWork(SqlUnitOfWork, FeaturesWork):

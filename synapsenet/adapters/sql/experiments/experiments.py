@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from synapsenet.adapters.sql.experiments.keyset import Key, page_of
 from synapsenet.adapters.sql.experiments.tables import experiments
+from synapsenet.adapters.sql.keyset import Key, page_of
 from synapsenet.errors import AlreadyExists
 from synapsenet.experiments.model import Experiment, MetricDefinition, ParameterDefinition
 from synapsenet.experiments.ports import ExperimentRecords

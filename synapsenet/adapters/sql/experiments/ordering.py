@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, case, func, literal
 
 from synapsenet.adapters.sql.experiments.conditions import attribute
-from synapsenet.adapters.sql.experiments.keyset import Key
 from synapsenet.adapters.sql.experiments.tables import experiments, params, runs, series, tags
+from synapsenet.adapters.sql.keyset import Key
 from synapsenet.adapters.sql.tables import UtcDateTime
 from synapsenet.experiments.filtering import Kind, Ordering, Subject
 

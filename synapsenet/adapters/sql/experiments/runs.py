@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from synapsenet.adapters.sql.experiments.conditions import condition
 from synapsenet.adapters.sql.experiments.experiments import SqlExperimentRecords
-from synapsenet.adapters.sql.experiments.keyset import Key, page_of
 from synapsenet.adapters.sql.experiments.ordering import ordered
 from synapsenet.adapters.sql.experiments.series import summary_from_row
 from synapsenet.adapters.sql.experiments.tables import experiments, params, runs, series, tags
+from synapsenet.adapters.sql.keyset import Key, page_of
 from synapsenet.experiments.configuration import Configuration
 from synapsenet.experiments.model import MetricSummary, Parameter, Run, RunState
 from synapsenet.experiments.ports import Match, Query, RunRecords
