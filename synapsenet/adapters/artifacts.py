@@ -1,6 +1,6 @@
 """Artifacts in a folder or an object store, through fsspec: named by their content, verified whenever they are read.
 
-ROOT/incoming/…             being written; left behind only by a process that died, and swept a day later
+ROOT/incoming/…             being written; left behind only by a process that died, and swept when a store is opened
 ROOT/sha256/ab/abcdef01…    whole, and on a local disk flushed, before the name exists
 """
 
@@ -46,20 +46,22 @@ class Lane(Protocol):
 class FsspecArtifacts(ArtifactStore):
     """An artifact store below an fsspec URL; a plain path is a local folder.
 
+    Args:
+        abandoned_after: age at which a half-written file is swept: at once where nobody else writes into the store.
+
     Raises:
         FailedPrecondition: DATA_NOT_WRITABLE, from the constructor or any write.
     """
 
-    def __init__(self, url: str, *, clock: Clock) -> None:
+    def __init__(self, url: str, *, clock: Clock, abandoned_after: timedelta = _ABANDONED) -> None:
         self._fs, root = url_to_fs(url)
         self._local = isinstance(self._fs, LocalFileSystem)
         self._incoming = f"{root}/incoming"
         self._whole = f"{root}/sha256"
-        self._clock = clock
         try:
             self._fs.makedirs(self._incoming, exist_ok=True)
             self._fs.makedirs(self._whole, exist_ok=True)
-            self._sweep()
+            self._sweep(clock.now() - abandoned_after)
         except OSError as error:
             raise _translated(error) from error
 
@@ -155,9 +157,8 @@ class FsspecArtifacts(ArtifactStore):
         except OSError:
             _log.warning("an abandoned artifact stays until the next sweep", exc_info=True)
 
-    def _sweep(self) -> None:
+    def _sweep(self, oldest: datetime) -> None:
         """Remove what processes that died left half written."""
-        oldest = self._clock.now() - _ABANDONED
         for path in self._fs.ls(self._incoming, detail=False):
             if _aware(self._fs.modified(path)) < oldest:
                 self._fs.rm_file(path)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -59,7 +60,7 @@ async def open_platform(
             run=run,
             locks=SqlLocks(coordination, clock),
             membership=SqlMembership(coordination, clock),
-            artifacts=FsspecArtifacts(str(data / "artifacts"), clock=clock),
+            artifacts=FsspecArtifacts(str(data / "artifacts"), clock=clock, abandoned_after=timedelta(0)),
             supervisor=supervisor,
             channel=lambda _area: channel,
             mesh=mesh,
