@@ -248,4 +248,9 @@ class History(ABC):
 
     @abstractmethod
     def join(self, query: JoinQuery) -> AbstractAsyncContextManager[Joined]:
-        """Carry `query` out over what was appended so far."""
+        """Carry `query` out over what was appended so far.
+
+        Raises:
+            ResourceExhausted: JOIN_TOO_LARGE, for its memory; STORAGE_FULL.
+            DataLoss: HISTORY_UNREADABLE.
+        """

@@ -81,7 +81,8 @@ class Builder:
         Raises:
             InvalidArgument: SPINE_SIZE, COLUMN_MISSING, COLUMN_TYPE, ENTITY_KEY_NULL, or as `references.resolve`.
             NotFound: GROUP_UNKNOWN or FEATURE_UNKNOWN.
-            ResourceExhausted: ARTIFACT_TOO_LARGE or STORAGE_FULL.
+            ResourceExhausted: ARTIFACT_TOO_LARGE, JOIN_TOO_LARGE or STORAGE_FULL.
+            DataLoss: HISTORY_UNREADABLE.
         """
         if not 1 <= wish.spine.rows <= self._options.spine_rows:
             raise InvalidArgument(

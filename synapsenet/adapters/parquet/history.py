@@ -15,16 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 
 from synapsenet.adapters.parquet.join import JoinResult, join_to_file
 from synapsenet.adapters.parquet.tables import history_table
-from synapsenet.errors import ResourceExhausted
+from synapsenet.errors import DataLoss, ResourceExhausted
 from synapsenet.features.ports import History, HistoryBatch, Joined, JoinQuery
 
 _CHUNK = 1 << 20
 _DIGITS = 20
 _UNFINISHED = ".tmp"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ParquetHistory(History):
@@ -93,6 +95,8 @@ class ParquetHistory(History):
             return join_to_file(query, files, path, memory_mb=self._join_memory_mb, scratch=self._scratch)
         except OSError as error:
             raise _full(error) from error
+        except duckdb.Error as error:
+            raise _explained(error) from error
 
     def _files(self, group_id: str) -> list[Path]:
         return sorted((self._folder / group_id).glob("*.parquet"))
@@ -126,8 +130,32 @@ async def open_history(folder: Path, *, join_memory_mb: int) -> AsyncIterator[Pa
 
 
 def _full(error: OSError) -> Exception:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return error
+    return _storage_full(error) if error.errno in _NO_SPACE else error
+
+
+def _explained(error: duckdb.Error) -> Exception:
+    """The platform's error for one of DuckDB's, which tells the operating system's reason in words alone."""
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ResourceExhausted(
+            "JOIN_TOO_LARGE",
+            "the join needs more memory than it may take",
+            remedy="ask for fewer rows or features, or raise features.join_memory_mb",
+            secret=text,
+        )
+    if any(os.strerror(number) in text for number in _NO_SPACE):
+        return _storage_full(error)
+    if isinstance(error, duckdb.InvalidInputException | duckdb.IOException):
+        return DataLoss(
+            "HISTORY_UNREADABLE",
+            "a file of the features' history is damaged or gone",
+            remedy="restore the data folder from a backup",
+            secret=text,
+        )
+    return error
+
+
+def _storage_full(error: Exception) -> ResourceExhausted:
     return ResourceExhausted(
         "STORAGE_FULL",
         "the disk that holds the features' history is full",

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from synapsenet.adapters.parquet.history import ParquetHistory, open_history
+from synapsenet.errors import DataLoss, ResourceExhausted
 from synapsenet.features.catalogue import Entry
 from synapsenet.features.columns import Columns, column_of
 from synapsenet.features.mirror import history_batch
@@ -110,3 +112,33 @@ async def test_a_join_leaves_no_file_behind(history: ParquetHistory, tmp_path: P
     await tell(history, Told(1, 1.0, at=10))
     await joined(history, asking((1, 30)))
     assert list((tmp_path / "it's here" / ".joins").iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [b"", b"PAR1" + b"x" * 100])
+async def test_a_damaged_file_is_told_as_such(history: ParquetHistory, tmp_path: Path, damaged: bytes) -> None:
+    await tell(history, Told(1, 5.0, at=1))
+    [file] = (tmp_path / "it's here").glob("*/*.parquet")
+    file.write_bytes(damaged)
+    with pytest.raises(DataLoss) as refusal:
+        await scores(history, asking((1, 2)))
+    assert refusal.value.reason == "HISTORY_UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (duckdb.OutOfMemoryException("failed to pin block"), "JOIN_TOO_LARGE"),
+        (duckdb.IOException("Could not write file: No space left on device"), "STORAGE_FULL"),
+        (duckdb.IOException("Could not write file: File too large"), "STORAGE_FULL"),
+    ],
+)
+async def test_a_join_that_finds_no_room_is_told_what_it_lacks(
+    history: ParquetHistory, monkeypatch: pytest.MonkeyPatch, raised: Exception, reason: str
+) -> None:
+    def break_off(*_arguments: object, **_named: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("synapsenet.adapters.parquet.history.join_to_file", break_off)
+    with pytest.raises(ResourceExhausted) as refusal:
+        await scores(history, asking((1, 2)))
+    assert refusal.value.reason == reason
