@@ -68,8 +68,9 @@ class FsspecArtifacts(ArtifactStore):
     async def write(self, chunks: AsyncIterator[bytes], *, limit: int) -> Artifact:
         async with _lane() as run:
             path = f"{self._incoming}/{secrets.token_hex(16)}"
-            file = await run(self._fs.open, path, "wb")
+            file: Any = None
             try:
+                file = await run(self._fs.open, path, "wb")
                 digest, size = hashlib.sha256(), 0
                 async for chunk in chunks:
                     size += len(chunk)
@@ -148,7 +149,8 @@ class FsspecArtifacts(ArtifactStore):
     def _discard(self, file: Any, path: str) -> None:
         """Forget what was not finished; why it was not is what the caller must hear, so this stays silent."""
         try:
-            file.close()
+            if file is not None:
+                file.close()
         except OSError:
             _log.debug("an abandoned artifact could not be flushed", exc_info=True)
         try:
