@@ -16,11 +16,7 @@ from synapsenet_api.experiments.v1 import experiment_service_pb2 as pb
 from synapsenet_api.experiments.v1 import metric_pb2
 from synapsenet_api.experiments.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceStub
-from synapsenet_servers.bootstrap import experiments
-from synapsenet_servers.bootstrap.host import hosting
-from synapsenet_servers.bootstrap.platform import open_platform
-from synapsenet_servers.config import Config
-from synapsenet_servers.not_yet_available import experiments as absent
+from tests.serving import serving_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +30,8 @@ class Served:
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[int]:
     """Serve the role on data below `folder`; yields its port."""
-    roles = {"experiments": experiments.assemble}
-    async with (
-        open_platform(Config(), data=folder / "data") as platform,
-        hosting(platform, roles, outer=["127.0.0.1:0"], absent=absent.ROWS) as host,
-    ):
-        yield host.ports[0]
+    async with serving_roles(folder / "data", "experiments") as roles:
+        yield roles.port
 
 
 @asynccontextmanager

@@ -18,11 +18,7 @@ from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
 from synapsenet_api.registry.v1 import artifact_pb2, version_pb2
 from synapsenet_api.registry.v1 import registry_service_pb2 as registry_pb
 from synapsenet_api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
-from synapsenet_servers.bootstrap import inference, models, registry
-from synapsenet_servers.bootstrap.host import hosting
-from synapsenet_servers.bootstrap.platform import open_platform
-from synapsenet_servers.config import Config
-from synapsenet_servers.not_yet_available.inference import ROWS
+from tests.serving import serving_roles
 
 Serving = Callable[[], AbstractAsyncContextManager["Client"]]
 
@@ -77,12 +73,8 @@ class Client:
 @asynccontextmanager
 async def hosted(folder: Path) -> AsyncIterator[int]:
     """The three roles on `folder`; gives their port."""
-    roles = {"models": models.assemble, "registry": registry.assemble, "inference": inference.assemble}
-    async with (
-        open_platform(Config(), data=folder / "data") as platform,
-        hosting(platform, roles, outer=["127.0.0.1:0"], absent=ROWS) as host,
-    ):
-        yield host.ports[0]
+    async with serving_roles(folder / "data", "models", "registry", "inference") as roles:
+        yield roles.port
 
 
 @pytest.fixture
