@@ -33,7 +33,7 @@ class FeaturesOptions:
     Attributes:
         rows_per_batch: rows that one write may carry.
         entities_per_read: entities that one online read may ask for.
-        inline_rows: batches of up to this many rows are packed on the event loop, larger ones on a thread.
+        inline_rows: writes and reads of up to this many rows are packed or unpacked on the event loop, larger ones on a thread.
         values_per_read: values, entities × features, that one online read may ask for.
         spine_rows: rows that a training set may have.
         future_skew_s: seconds that an event time may lie ahead of our clock where the group's SLA does not say.

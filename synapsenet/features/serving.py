@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from synapsenet.features.options import FeaturesOptions
 from synapsenet.features.ports import OnlineStore
 from synapsenet.features.references import Selection, resolve
 from synapsenet.features.rows import DELETED
+
+T = TypeVar("T")
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -66,11 +70,16 @@ class Serving:
         """
         selections = resolve(references, lambda name: self._catalogue.get(name, field="features"))
         self._check_size(entities.rows, sum(len(selection.features) for selection in selections))
-        wanted = [
-            (each.entry.group.id, encode_keys(each.entry.group.entity_keys, entities, field="entities")) for each in selections
-        ]
-        found = await self._store.read(wanted)
-        return [_answer(selection, rows, micros(now)) for selection, rows in zip(selections, found, strict=True)]
+        found = await self._store.read(await self._computed(entities.rows, lambda: _wanted(selections, entities)))
+
+        def answers() -> list[GroupAnswer]:
+            return [_answer(selection, rows, micros(now)) for selection, rows in zip(selections, found, strict=True)]
+
+        return await self._computed(entities.rows, answers)
+
+    async def _computed(self, rows: int, compute: Callable[[], T]) -> T:
+        """What `compute` gives, off the event loop if there are many rows."""
+        return compute() if rows <= self._options.inline_rows else await asyncio.to_thread(compute)
 
     def _check_size(self, entities: int, features: int) -> None:
         most = self._options.entities_per_read
@@ -85,6 +94,11 @@ class Serving:
                 field="features",
                 remedy=f"ask for up to {self._options.values_per_read} at a time",
             )
+
+
+def _wanted(selections: Sequence[Selection], entities: Columns) -> list[tuple[str, list[bytes]]]:
+    groups = [selection.entry.group for selection in selections]
+    return [(group.id, encode_keys(group.entity_keys, entities, field="entities")) for group in groups]
 
 
 def _answer(selection: Selection, rows: Sequence[bytes | None], now: int) -> GroupAnswer:

@@ -222,3 +222,13 @@ async def test_bounds_of_the_configuration_hold(serve: ServeStores) -> None:
         assert (await refused(write(stores, *(ride(n, "oslo") for n in range(3)))))[1] == "BATCH_TOO_LARGE"
         entities = [ride(n, "oslo") for n in range(3)]
         assert (await refused(read(stores, ["rides:trips"], *entities)))[1:] == ("ENTITIES_COUNT", "entities")
+
+
+async def test_many_rows_are_packed_and_read_off_the_event_loop_with_the_same_outcome(serve: ServeStores) -> None:
+    async with serve(features={"inline_rows": 1}) as stores:
+        await create(stores)
+        await write(stores, *(ride(n, "oslo", 10 * n) for n in range(3)))
+        found = await read(stores, ["rides:trips"], *(ride(n, "oslo") for n in range(3)))
+        assert [row.values["rides:trips"] for row in found] == [0, 10, 20]
+        refusal = await refused(read(stores, ["rides:trips"], {"driver": 1}, {"driver": 2}))
+        assert refusal[1:] == ("COLUMN_MISSING", "entities")
