@@ -54,13 +54,19 @@ async def log_points(live: LiveJob, log: RunLog, *, timeout: float) -> None:
 
 async def finish_run(live: LiveJob, log: RunLog, state: JobState, reason: str, *, timeout: float) -> None:
     """End the job's run, all of whose points have been sent on."""
-    if not live.job.run_id:
-        return
+    if live.job.run_id:
+        trouble = await end_run(live.job.run_id, log, state, reason, timeout=timeout)
+        live.logging_failure = live.logging_failure or trouble
+
+
+async def end_run(run_id: str, log: RunLog, state: JobState, reason: str, *, timeout: float) -> str:
+    """End a run; why that was not possible, as a sentence, or nothing."""
     try:
         async with asyncio.timeout(timeout):
-            await log.finish(live.job.run_id, state, reason)
+            await log.finish(run_id, state, reason)
     except (SynapseError, TimeoutError) as error:
-        live.logging_failure = live.logging_failure or f"the run could not be ended: {_sentence(error)}"
+        return f"the run could not be ended: {_sentence(error)}"
+    return ""
 
 
 async def _log(live: LiveJob, log: RunLog, points: Sequence[Points], *, timeout: float) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 
 from synapsenet.clock import Clock
 from synapsenet.errors import NotFound
@@ -14,6 +16,7 @@ from synapsenet.training.live_job import LiveJob
 from synapsenet.training.model import Failure, Job, JobState
 from synapsenet.training.ports import TrainingWork
 from synapsenet.training.recording import insist, record
+from synapsenet.training.run_logging import end_run
 
 _RECOVERED_AT_ONCE = 1_000
 
@@ -28,6 +31,7 @@ class JobRunner:
         self._changes: Changes = surroundings.changes
         self._tokens = tokens
         self._live: dict[str, LiveJob] = {}
+        self._interrupted: list[Job] = []
         self._wake = asyncio.Event()
 
     def live(self, job_id: str) -> LiveJob | None:
@@ -57,15 +61,13 @@ class JobRunner:
             reason="INTERRUPTED", message="the platform was restarted while the job was running: create the job again"
         )
 
-        def commit(tx: TrainingWork) -> int:
+        def commit(tx: TrainingWork) -> list[Job]:
             states = (JobState.STARTING, JobState.RUNNING)
             former = [job for state in states for job in tx.jobs.in_state(state, limit=_RECOVERED_AT_ONCE)]
-            for job in former:
-                record(tx, job.failed(failure, self._clock.now()))
-            return len(former)
+            return [record(tx, job.failed(failure, self._clock.now())) for job in former]
 
-        while await self._work.run(commit):
-            pass
+        while interrupted := await self._work.run(commit):
+            self._interrupted += [job for job in interrupted if job.run_id]
 
     async def run(self) -> None:
         """Run queued jobs until cancelled.
@@ -75,11 +77,23 @@ class JobRunner:
         self._wake.set()
         concurrent = self._surroundings.options.concurrent_jobs
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._end_former_runs(), name="runs of interrupted jobs")
             while True:
                 await self._wake.wait()
                 self._wake.clear()
                 while len(self._live) < concurrent and (live := await self._take()):
                     tasks.create_task(self._carry_out(live), name=live.job.id)
+
+    async def _end_former_runs(self) -> None:
+        """End the runs of the interrupted jobs, whom nobody else would tell."""
+        timeout = self._surroundings.options.log_timeout_s
+        for job in self._interrupted:
+            reason = job.failure.message if job.failure else ""
+            trouble = await end_run(job.run_id, self._surroundings.log, job.state, reason, timeout=timeout)
+            if trouble:
+                note = partial(_note, job_id=job.id, trouble=trouble)
+                await insist(partial(self._work.run, note), self._clock)
+        self._interrupted.clear()
 
     async def _take(self) -> LiveJob | None:
         """The oldest queued job, now starting."""
@@ -109,3 +123,9 @@ class JobRunner:
             del self._live[live.job.id]
             self._changes.announce(live.job.id)
             self._wake.set()
+
+
+def _note(tx: TrainingWork, *, job_id: str, trouble: str) -> None:
+    """Keep what went wrong with the job's log."""
+    job = tx.jobs.get(job_id)
+    tx.jobs.put(replace(job, logging_failure=job.logging_failure or trouble))

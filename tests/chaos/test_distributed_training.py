@@ -23,6 +23,7 @@ from tests.training_platform import TrainingPlatform, training_platform
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDLESS = 10_000_000
+CREATE = experiments_pb.CreateExperimentRequest(name="chaos")
 OPTIONS = TrainingOptions(concurrent_jobs=2, lease_ttl_s=1.0, stop_grace_s=1.0, step_timeout_s=20.0)
 
 
@@ -41,6 +42,11 @@ def processes(job_id: str) -> dict[str, int]:
             role = command[command.index("-m") + 1].rpartition(".")[2].removeprefix("training_")
             found[f"{role}-{command[command.index('--index') + 1]}"] = child.pid
     return found
+
+
+async def run_of(platform: TrainingPlatform, job: job_pb2.Job) -> experiments_pb.GetRunResponse:
+    """The run that the job logs to."""
+    return await platform.experiments.GetRun(experiments_pb.GetRunRequest(run_id=job.run_id), timeout=10)
 
 
 async def training(platform: TrainingPlatform, *, workers: int = 3, step: int = 5, **changes: object) -> str:
@@ -138,11 +144,11 @@ async def test_the_same_job_after_a_failed_one_learns_to_the_same_bits(platform:
 
 
 async def test_the_run_of_a_failed_job_is_failed_and_keeps_the_steps_that_were_made(platform: TrainingPlatform) -> None:
-    created = await platform.experiments.CreateExperiment(experiments_pb.CreateExperimentRequest(name="chaos"), timeout=10)
+    created = await platform.experiments.CreateExperiment(CREATE, timeout=10)
     job_id = await training(platform, step=50, experiment_id=created.experiment.id)
     os.kill(processes(job_id)["worker-2"], signal.SIGKILL)
     job = await platform.end_of(job_id)
-    run = (await platform.experiments.GetRun(experiments_pb.GetRunRequest(run_id=job.run_id), timeout=10)).run
+    run = (await run_of(platform, job)).run
     assert (run.state, run.state_reason) == (run_pb2.RUN_STATE_FAILED, job.failure.message)
     loss = run.metrics["loss"]
     assert loss.count == loss.last_step == job.progress.step >= 50
@@ -151,11 +157,16 @@ async def test_the_run_of_a_failed_job_is_failed_and_keeps_the_steps_that_were_m
 async def test_a_restart_of_the_platform_fails_what_was_running_and_runs_what_was_waiting(tmp_path: Path) -> None:
     options = TrainingOptions(concurrent_jobs=1, stop_grace_s=1.0)
     async with training_platform(tmp_path, options) as before:
-        running = await training(before)
+        created = await before.experiments.CreateExperiment(CREATE, timeout=10)
+        running = await training(before, experiment_id=created.experiment.id)
         waiting = await before.create(before.spec(steps=20))
         pids = processes(running)
     assert not any(map(psutil.pid_exists, pids.values()))
     async with training_platform(tmp_path, options) as after:
         interrupted = (await after.training.GetJob(pb.GetJobRequest(job_id=running), timeout=10)).job
         assert (interrupted.state, interrupted.failure.reason) == (job_pb2.JOB_STATE_FAILED, "INTERRUPTED")
+        async with asyncio.timeout(20):
+            while (run := (await run_of(after, interrupted)).run).state == run_pb2.RUN_STATE_RUNNING:
+                await asyncio.sleep(0.01)
+        assert (run.state, run.state_reason) == (run_pb2.RUN_STATE_FAILED, interrupted.failure.message)
         assert (await after.end_of(waiting)).state == job_pb2.JOB_STATE_SUCCEEDED

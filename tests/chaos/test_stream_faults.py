@@ -22,6 +22,7 @@ from tests.live import live_platform
 CALLS = 12
 CLIENTS = 2
 ROUNDS = 3
+SOAK_S = float(os.environ.get("CHAOS_SOAK_S", "6"))
 MEMORY_BYTES = 64 << 20
 EDGE_CONNECTIONS = 4  # what the edge may keep open to the platform once it has needed them
 
@@ -122,15 +123,15 @@ def test_a_connection_that_is_cut_again_and_again_costs_no_acknowledged_creation
     assert len(made) > len(names) / 2
 
 
+@pytest.mark.timeout(2 * SOAK_S + 120)
 def test_mixed_traffic_whose_clients_die_at_random_leaves_memory_and_files_as_they_were(tmp_path: Path) -> None:
     """Short here; CHAOS_SOAK_S=180 makes it long."""
-    lasting = float(os.environ.get("CHAOS_SOAK_S", "6"))
     chance = random.Random(7)
     with live_platform(tmp_path) as platform, connect(platform.grpc) as client:
         scene = Scene(platform, client)
-        soak(scene, chance, lasting / 2)  # what a platform takes once, it has taken
+        soak(scene, chance, SOAK_S / 2)  # what a platform takes once, it has taken
         held, memory, threads = scene.held(), scene.memory(), scene.process.num_threads()
-        soak(scene, chance, lasting)
+        soak(scene, chance, SOAK_S)
         assert eventually(lambda: scene.held()[0] <= held[0] + EDGE_CONNECTIONS), (held, scene.held())
         assert eventually(lambda: scene.held()[1] == 0)
         grown = scene.memory() - memory
