@@ -54,8 +54,11 @@ class SqlLocks(Locks):
             async with kept(lease, lambda: self._database.write(lambda connection: self._renew(connection, name, token, ttl))):
                 yield SqlHeld(name, token, lease)
         finally:
-            await asyncio.shield(self._database.write(lambda connection: _release(connection, name, token)))
-            self._call_next(name)
+            await asyncio.shield(
+                self._database.write(
+                    lambda connection: _release(connection, name, token), committed=lambda _: self._call_next(name)
+                )
+            )
 
     async def _acquire(self, name: str, holder: str, ttl: float, until: float) -> tuple[int, Lease]:
         """Stand in line for `name` and take it when it is this waiter's turn and the row is free."""

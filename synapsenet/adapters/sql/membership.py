@@ -53,8 +53,9 @@ class SqlMembership(Membership):
             async with kept(lease, lambda: self._database.write(lambda connection: self._renew(connection, joined, ttl))):
                 yield SqlJoined(joined, lease)
         finally:
-            await asyncio.shield(self._database.write(lambda connection: _leave(connection, joined)))
-            self._announce()
+            await asyncio.shield(
+                self._database.write(lambda connection: _leave(connection, joined), committed=lambda _: self._announce())
+            )
 
     async def instances(self, group: str) -> Sequence[Instance]:
         alive, _ = await self._database.read(lambda connection: self._alive(connection, group))
