@@ -30,6 +30,9 @@ def channel_arguments(options: Options) -> list[tuple[str, Any]]:
     arguments: list[tuple[str, Any]] = [
         ("grpc.service_config", service_config(options.retries)),
         ("grpc.enable_retries", int(options.retries.attempts > 1)),
+        # gRPC's own go up to two minutes: a platform that is back would be missed for as long.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.keepalive_time_ms", int(options.keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", int(options.keepalive_timeout * 1000)),
         ("grpc.max_send_message_length", options.max_message_bytes),
