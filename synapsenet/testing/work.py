@@ -186,8 +186,8 @@ class UnitOfWorkContract:
             raise AssertionError("a watch ended by itself")
 
         watching = asyncio.create_task(next_of_quiet())
-        for _ in range(30):  # each past the retention and its slack
-            await ledger.run(lambda tx: [tx.events.append("entry/loud", EntryBooked(entry="a", amount=n)) for n in range(100)])
+        for _ in range(250):  # together past the retention and its slack, each well within the retention
+            await ledger.run(lambda tx: [tx.events.append("entry/loud", EntryBooked(entry="a", amount=n)) for n in range(5)])
             await ledger.feed.read(after=await ledger.feed.newest(), limit=1)
         await ledger.run(appending("entry/quiet"))
         async with asyncio.timeout(DEADLINE):
