@@ -9,10 +9,10 @@ from pathlib import Path
 from synapsenet.errors import FailedPrecondition
 
 
-def own(path: Path) -> int:
+def own(path: Path, *, named: Path | None = None) -> int:
     """Own the file or folder `path` by the lock file `path.lock` beside it, until the descriptor returned is closed.
 
-    The folder above `path` is made if missing.
+    The folder above `path` is made if missing. People are told of `named`, by default of `path`.
 
     Raises:
         FailedPrecondition: DATA_IN_USE, naming the process that owns it; DATA_NOT_WRITABLE.
@@ -33,7 +33,7 @@ def own(path: Path) -> int:
         os.close(descriptor)
         raise FailedPrecondition(
             "DATA_IN_USE",
-            f"{path} is in use by process {owner or 'unknown'}",
+            f"{named or path} is in use by process {owner or 'unknown'}",
             remedy="stop that process, or give another data folder with --data-dir",
         ) from error
     os.ftruncate(descriptor, 0)

@@ -46,7 +46,7 @@ async def open_platform(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        stack.callback(os.close, own(data / "synapsenet"))
+        stack.callback(os.close, own(data / "synapsenet", named=data))
         run = stack.enter_context(_run_folder(data))
         mesh = f"unix:{run / MESH_SOCKET}"
         supervisor = await stack.enter_async_context(Supervisor(clock=clock, options=config.supervisor))
