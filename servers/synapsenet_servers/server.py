@@ -23,9 +23,6 @@ _HEALTH: Any = health  # the stubs of both leave their asyncio parts out
 _CHANNELZ: Any = channelz
 _CARRIED = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
 
-# What the runtime itself still takes is a multiple of our own limit, so that ours can answer with its reason.
-_HARD_LIMIT = 8
-
 # More than the edge takes (edge.header_kib), which says itself what is too large; the query of a GET stands in it twice.
 _METADATA_BYTES = 256 << 10
 
@@ -108,7 +105,8 @@ class Server:
 def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),  # else a busy port would be shared silently
-        ("grpc.max_receive_message_length", options.limits.message_bytes * _HARD_LIMIT),
+        # The runtime has a whole message in memory before it compares sizes, and its refusal gives no reason: ours does.
+        ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", _METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _METADATA_BYTES),

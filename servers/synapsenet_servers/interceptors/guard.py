@@ -22,6 +22,7 @@ from synapsenet_servers.interceptors.required import check_required
 from synapsenet_servers.not_yet_available.row import Row
 
 Handler = Any  # grpc's type for handlers says nothing of the four call shapes that tell them apart
+Unread = InvalidArgument | ResourceExhausted  # stands for a message that was not read
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
 
@@ -98,7 +99,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 self._check(request)
                 return await handler.unary_unary(request, context)
 
-        return grpc.unary_unary_rpc_method_handler(call, _reading(handler), handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
     def _one_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(request: Message, context: Any) -> AsyncIterator[Any]:
@@ -107,14 +108,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 async for answer in _answers(handler.unary_stream(request, context)):
                     yield answer
 
-        return grpc.unary_stream_rpc_method_handler(call, _reading(handler), handler.response_serializer)
+        return grpc.unary_stream_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
     def _many_to_one(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> Any:
             async with self._call(method, context):
                 return await handler.stream_unary(self._checked(requests), context)
 
-        return grpc.stream_unary_rpc_method_handler(call, _reading(handler), handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
     def _many_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> AsyncIterator[Any]:
@@ -122,18 +123,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 async for answer in _answers(handler.stream_stream(self._checked(requests), context)):
                     yield answer
 
-        return grpc.stream_stream_rpc_method_handler(call, _reading(handler), handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
-    def _check(self, message: Message | InvalidArgument) -> None:
-        if isinstance(message, InvalidArgument):
+    def _check(self, message: Message | Unread) -> None:
+        if isinstance(message, Unread):
             raise message
-        size = message.ByteSize()
-        if size > self._limits.message_bytes:
-            raise ResourceExhausted(
-                "MESSAGE_TOO_LARGE",
-                f"a request message of {size} bytes is over the limit of {self._limits.message_bytes}",
-                remedy="split it, or use the streaming call",
-            )
         check_required(message)
 
     async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
@@ -141,22 +135,29 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             self._check(request)
             yield request
 
+    def _reading(self, handler: Handler) -> Callable[[bytes], Message | Unread]:
+        """The handler's deserializer, giving an error for what it does not read: the runtime would log it as a bug of ours."""
+        deserialize = handler.request_deserializer
+        limit = self._limits.message_bytes
 
-def _reading(handler: Handler) -> Callable[[bytes], Any] | None:
-    """The handler's deserializer, giving an error for what it cannot read: the runtime would log it as a bug of ours."""
-    deserialize = handler.request_deserializer
+        def read(data: bytes) -> Message | Unread:
+            if len(data) > limit:
+                return ResourceExhausted(
+                    "MESSAGE_TOO_LARGE",
+                    f"a request message of {len(data)} bytes is over the limit of {limit}",
+                    remedy="split it, or use the streaming call",
+                )
+            try:
+                message: Message = deserialize(data)
+            except DecodeError:
+                return InvalidArgument(
+                    "MESSAGE_MALFORMED",
+                    f"a request message of {len(data)} bytes is none of this method's contract",
+                    remedy="send texts as UTF-8, nest less than 100 deep, and make the client from what reflection shows",
+                )
+            return message
 
-    def read(data: bytes) -> Any:
-        try:
-            return deserialize(data)
-        except DecodeError:
-            return InvalidArgument(
-                "MESSAGE_MALFORMED",
-                f"a request message of {len(data)} bytes is none of this method's contract",
-                remedy="send texts as UTF-8, nest less than 100 deep, and make the client from what reflection shows",
-            )
-
-    return None if deserialize is None else read
+        return read
 
 
 def _is_watch(method: str) -> bool:

@@ -111,7 +111,7 @@ _TO_HTTP = (
         when=400,
         error=InvalidArgument(
             "REQUEST_MALFORMED",
-            f"the request does not fit the contract: {_OWN_WORDS}",
+            f"the request does not fit the contract ({_OWN_WORDS})",
             remedy="correct it, by the routes and fields in the contracts",
         ),
     ),
