@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from synapsenet.adapters.sql.experiments import SqlExperimentsWork, metadata
-from synapsenet.adapters.sql.work import open_work
 from synapsenet.experiments.analysis import Analysis
 from synapsenet.experiments.model import EXPERIMENT_IDS, RUN_IDS
 from synapsenet.experiments.service import Experiments
@@ -17,16 +16,7 @@ from synapsenet_servers.servicers.experiments import ExperimentAnalysis, Experim
 
 async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     """The role `experiments`, its records in `data/experiments`."""
-    work = await stack.enter_async_context(
-        open_work(
-            platform.data / "experiments" / "experiments.sqlite",
-            area="experiments",
-            metadata=metadata,
-            unit=SqlExperimentsWork,
-            clock=platform.clock,
-            event_ids=platform.ids("event"),
-        )
-    )
+    work = await stack.enter_async_context(platform.records("experiments", metadata=metadata, unit=SqlExperimentsWork))
     options = platform.config.experiments
     experiments = Experiments(
         work=work,

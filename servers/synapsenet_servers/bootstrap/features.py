@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from synapsenet.adapters.lmdb.online_store import open_online_store
 from synapsenet.adapters.parquet.history import open_history
 from synapsenet.adapters.sql.features import SqlFeaturesWork, metadata
-from synapsenet.adapters.sql.work import open_work
 from synapsenet.features.service import Features, Resources
 from synapsenet_api.features.v1.feature_control_service_pb2_grpc import add_FeatureControlServiceServicer_to_server
 from synapsenet_api.features.v1.feature_service_pb2_grpc import add_FeatureServiceServicer_to_server
@@ -19,16 +18,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     """The role `features`: records, online values and history in `data/features`, training sets in the platform's artifacts."""
     options = platform.config.features
     folder = platform.data / "features"
-    work = await stack.enter_async_context(
-        open_work(
-            folder / "features.sqlite",
-            area="features",
-            metadata=metadata,
-            unit=SqlFeaturesWork,
-            clock=platform.clock,
-            event_ids=platform.ids("event"),
-        )
-    )
+    work = await stack.enter_async_context(platform.records("features", metadata=metadata, unit=SqlFeaturesWork))
     store = await stack.enter_async_context(open_online_store(folder / "online", options.online))
     history = await stack.enter_async_context(open_history(folder / "history", join_memory_mb=options.join_memory_mb))
     features = Features(

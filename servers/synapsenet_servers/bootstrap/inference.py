@@ -8,7 +8,6 @@ from typing import Any
 from synapsenet.adapters.artifacts import open_artifacts
 from synapsenet.adapters.onnx_runtime import OnnxRuntime
 from synapsenet.adapters.sql.inference import SqlInferenceWork, metadata
-from synapsenet.adapters.sql.work import open_work
 from synapsenet.adapters.threads import open_threads
 from synapsenet.inference.deploying import Deployer
 from synapsenet.inference.loading import Loader
@@ -31,16 +30,7 @@ _AREA = "inference"
 async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = RELEASE) -> Role:
     """The inference role, which calls itself `release`; its models are loaded in the background once it serves."""
     options, clock, folder = platform.config.inference, platform.clock, platform.data / _AREA
-    work = await stack.enter_async_context(
-        open_work(
-            folder / "inference.sqlite",
-            area=_AREA,
-            metadata=metadata,
-            unit=SqlInferenceWork,
-            clock=clock,
-            event_ids=platform.ids("event"),
-        )
-    )
+    work = await stack.enter_async_context(platform.records(_AREA, metadata=metadata, unit=SqlInferenceWork))
     registry = GrpcRegistry(
         registry=platform.channel("registry"),
         models=platform.channel("models"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from synapsenet.adapters.sql.models import SqlModelsWork, metadata
-from synapsenet.adapters.sql.work import open_work
 from synapsenet.models.model import ID_KIND
 from synapsenet.models.service import ModelCatalogue
 from synapsenet_api.models.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
@@ -16,16 +15,7 @@ from synapsenet_servers.servicers.models import Models
 
 async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     """The role `models`, its records in `data/models`."""
-    work = await stack.enter_async_context(
-        open_work(
-            platform.data / "models" / "models.sqlite",
-            area="models",
-            metadata=metadata,
-            unit=SqlModelsWork,
-            clock=platform.clock,
-            event_ids=platform.ids("event"),
-        )
-    )
+    work = await stack.enter_async_context(platform.records("models", metadata=metadata, unit=SqlModelsWork))
     catalogue = ModelCatalogue(
         work=work,
         registry=GrpcVersionRegistry(platform.channel("registry")),

@@ -6,19 +6,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+
+from sqlalchemy import Connection, MetaData
 
 from synapsenet.adapters.artifacts import FsspecArtifacts
 from synapsenet.adapters.ownership import own
 from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.membership import SqlMembership
+from synapsenet.adapters.sql.work import CommitContext, SqlWork, open_work
 from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
-from synapsenet_servers.bootstrap.role import Platform
+from synapsenet_servers.bootstrap.role import Platform, W
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.channels import open_channel
@@ -52,10 +55,19 @@ async def open_platform(
         supervisor = await stack.enter_async_context(Supervisor(clock=clock, options=config.supervisor))
         coordination = await stack.enter_async_context(open_coordination(data / "coordination.sqlite"))
         channel = await stack.enter_async_context(open_channel(mesh))
+        kinds = cache(ids)
+
+        def records(
+            area: str, *, metadata: MetaData, unit: Callable[[Connection, CommitContext], W]
+        ) -> AbstractAsyncContextManager[SqlWork[W]]:
+            path = data / area / f"{area}.sqlite"
+            return open_work(path, area=area, metadata=metadata, unit=unit, clock=clock, event_ids=kinds("event"))
+
         yield Platform(
             config=config,
             clock=clock,
-            ids=cache(ids),
+            ids=kinds,
+            records=records,
             data=data,
             run=run,
             locks=SqlLocks(coordination, clock),

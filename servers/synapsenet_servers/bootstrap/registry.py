@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 
 from synapsenet.adapters.formats import FormatInspector
 from synapsenet.adapters.sql.registry import SqlRegistryWork, metadata
-from synapsenet.adapters.sql.work import open_work
 from synapsenet.registry.service import Registry
 from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import add_RegistryControlServiceServicer_to_server
 from synapsenet_api.registry.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
@@ -17,16 +16,7 @@ from synapsenet_servers.servicers.registry import RegistryControl, Versions
 
 async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     """The role `registry`, its records in `data/registry`, its artifacts in the platform's store."""
-    work = await stack.enter_async_context(
-        open_work(
-            platform.data / "registry" / "registry.sqlite",
-            area="registry",
-            metadata=metadata,
-            unit=SqlRegistryWork,
-            clock=platform.clock,
-            event_ids=platform.ids("event"),
-        )
-    )
+    work = await stack.enter_async_context(platform.records("registry", metadata=metadata, unit=SqlRegistryWork))
     registry = Registry(
         work=work,
         models=GrpcModelDirectory(platform.channel("models")),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc
+from sqlalchemy import Connection, MetaData
 
+from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork, SqlWork
 from synapsenet.clock import Clock
 from synapsenet.ids import IdSource
 from synapsenet.platform.artifacts import ArtifactStore
@@ -18,6 +21,23 @@ from synapsenet.platform.membership import Membership
 if TYPE_CHECKING:
     from synapsenet_servers.children.supervisor import Supervisor
     from synapsenet_servers.config import Config
+
+W = TypeVar("W", bound=SqlUnitOfWork)
+
+
+class OpenRecords(Protocol):
+    """Opens an area's records, on whatever database the profile keeps them."""
+
+    def __call__(
+        self, area: str, *, metadata: MetaData, unit: Callable[[Connection, CommitContext], W]
+    ) -> AbstractAsyncContextManager[SqlWork[W]]:
+        """The units of work of `area` inside an `async with`, its database brought to this release's schema.
+
+        Raises:
+            FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE or SCHEMA_NEWER.
+            DataLoss: DATABASE_CORRUPT.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +91,7 @@ class Platform:
 
     Attributes:
         ids: a source of ids for a kind of thing, the same source for the same kind.
+        records: opens an area's records.
         data: the folder in which the role keeps its files; each area uses `data / area`.
         run: a private folder with a short path, for sockets.
         channel: the channel to another area's services, external and control ones, with deadlines and retries set.
@@ -80,6 +101,7 @@ class Platform:
     config: Config
     clock: Clock
     ids: Callable[[str], IdSource]
+    records: OpenRecords
     data: Path
     run: Path
     locks: Locks

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from synapsenet.adapters.sql.training import SqlTrainingWork, metadata
-from synapsenet.adapters.sql.work import open_work
 from synapsenet.training.changes import Changes
 from synapsenet.training.execution import Surroundings
 from synapsenet.training.ports import Processes
@@ -24,16 +23,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, processes: Proc
     """The role `training`, its records and its processes' logs in `data/training`; by default its processes are local."""
     options = platform.config.training
     folder = platform.data / "training"
-    work = await stack.enter_async_context(
-        open_work(
-            folder / "training.sqlite",
-            area="training",
-            metadata=metadata,
-            unit=SqlTrainingWork,
-            clock=platform.clock,
-            event_ids=platform.ids("event"),
-        )
-    )
+    work = await stack.enter_async_context(platform.records("training", metadata=metadata, unit=SqlTrainingWork))
     if processes is None:
         processes = LocalProcesses(platform.supervisor, mesh=platform.mesh, run=platform.run, logs=folder / "logs")
     surroundings = Surroundings(
