@@ -102,7 +102,9 @@ async def hosting(
         await stack.enter_async_context(outside.serving())
         host = Host([outside, inside])
         stack.callback(host.close)
-        await stack.enter_async_context(_background(host, assembled))
+        await stack.enter_async_context(
+            _background(host, [*assembled, Role(name="platform", services=(), tasks=platform.background)])
+        )
         yield host
 
 

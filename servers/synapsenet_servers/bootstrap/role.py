@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -96,6 +96,7 @@ class Platform:
         run: a private folder with a short path, for sockets.
         channel: the channel to another area's services, external and control ones, with deadlines and retries set.
         mesh: the address, `unix:…` or `host:port`, that the platform's own child processes dial.
+        background: work that what the platform handed out needs done; added to while roles are put together, run with theirs.
     """
 
     config: Config
@@ -110,3 +111,4 @@ class Platform:
     supervisor: Supervisor
     channel: Callable[[str], grpc.aio.Channel]
     mesh: str
+    background: list[Task] = field(default_factory=list)
