@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEST = re.compile(r"`((?:unit|contract|integration|chaos|performance)/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -34,3 +35,14 @@ def test_every_contract_suite_stands_in_the_table_of_the_architecture() -> None:
     suites = [path for path in modules if "Contract:" in path.read_text(encoding="utf-8")]
     assert len(suites) > 10
     assert [path.name for path in suites if f"`testing/{path.name}`" not in table] == []
+
+
+def test_every_test_that_the_acceptance_page_names_is_there() -> None:
+    named = TEST.findall((ROOT / "docs" / "acceptance.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    missing = [
+        (path, name)
+        for path, name in named
+        if not (file := ROOT / "tests" / path).is_file() or f"def {name}" not in file.read_text(encoding="utf-8")
+    ]
+    assert missing == []
