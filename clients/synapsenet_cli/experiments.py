@@ -222,14 +222,16 @@ def _metrics(run: Any) -> str:
 
 def _state(run: Any) -> str:
     from synapsenet_api.experiments.v1.run_pb2 import RunState
+    from synapsenet_client import enum_name
 
-    return RunState.Name(run.state).removeprefix("RUN_STATE_")
+    return enum_name(RunState, run.state)
 
 
 def _pair_status(pair: Any) -> str:
     from synapsenet_api.experiments.v1.comparison_pb2 import PairStatus
+    from synapsenet_client import enum_name
 
-    return PairStatus.Name(pair.status).removeprefix("PAIR_STATUS_")
+    return enum_name(PairStatus, pair.status)
 
 
 _RUN_COLUMNS = {

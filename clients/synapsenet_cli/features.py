@@ -232,8 +232,9 @@ def _sla(warn_after: str, error_after: str) -> Any:
 
 def _type_name(kind: int, vector_length: int = 0) -> str:
     from synapsenet_api.features.v1.value_pb2 import ValueType
+    from synapsenet_client import enum_name
 
-    name = ValueType.Name(kind).removeprefix("VALUE_TYPE_")  # type: ignore[arg-type]  # a value of the enum, typed as int
+    name = enum_name(ValueType, kind)
     return f"{name}[{vector_length}]" if vector_length else name
 
 

@@ -108,22 +108,25 @@ def loaded(session: Session) -> None:
 def _declared(session: Session, model: str, version: int | None, name: str) -> str:
     """The element type of an input of a loaded model; empty if it is not loaded or has no such input."""
     from synapsenet_api.inference.v1.tensor_pb2 import ElementType
+    from synapsenet_client import enum_name
 
     for candidate in session.client.inference.list_loaded():
         if model in {candidate.model_id, candidate.model_name} and version in {None, candidate.version}:
             for tensor in candidate.inputs:
                 if tensor.name == name:
-                    return ElementType.Name(tensor.element_type).removeprefix("ELEMENT_TYPE_")
+                    return enum_name(ElementType, tensor.element_type)
     return ""
 
 
 def _deployment_state(deployment: Any) -> str:
     from synapsenet_api.inference.v1.deployment_pb2 import DeploymentState
+    from synapsenet_client import enum_name
 
-    return DeploymentState.Name(deployment.state).removeprefix("DEPLOYMENT_STATE_")
+    return enum_name(DeploymentState, deployment.state)
 
 
 def _residency(model: Any) -> str:
     from synapsenet_api.inference.v1.loaded_model_pb2 import ResidencyState
+    from synapsenet_client import enum_name
 
-    return ResidencyState.Name(model.state).removeprefix("RESIDENCY_STATE_")
+    return enum_name(ResidencyState, model.state)

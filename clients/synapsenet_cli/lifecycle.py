@@ -155,5 +155,6 @@ def _intent(reason: str) -> Any:
 
 def _state(operation: Any) -> str:
     from synapsenet_api.lifecycle.v1.operation_pb2 import OperationState
+    from synapsenet_client import enum_name
 
-    return OperationState.Name(operation.state).removeprefix("OPERATION_STATE_")
+    return enum_name(OperationState, operation.state)

@@ -142,8 +142,9 @@ def _entity_line(entity: Any) -> str:
 
 def _state(item: Any) -> str:
     from synapsenet_api.monitoring.v1.freshness_pb2 import FreshnessState
+    from synapsenet_client import enum_name
 
-    return FreshnessState.Name(item.state).removeprefix("FRESHNESS_STATE_")
+    return enum_name(FreshnessState, item.state)
 
 
 _ENTITY_COLUMNS = {"ENTITY": lambda one: one.entity, "STATE": _state, "AGE MS": lambda one: one.event_age_ms}

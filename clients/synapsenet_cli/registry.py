@@ -134,5 +134,6 @@ def delete_alias(session: Session, model: Model, alias: Alias) -> None:
 
 def _state(version: Any) -> str:
     from synapsenet_api.registry.v1.version_pb2 import VersionState
+    from synapsenet_client import enum_name
 
-    return VersionState.Name(version.state).removeprefix("VERSION_STATE_")
+    return enum_name(VersionState, version.state)

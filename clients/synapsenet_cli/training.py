@@ -170,11 +170,13 @@ def _line(job: Any) -> str:
 
 def _state(job: Any) -> str:
     from synapsenet_api.training.v1.job_pb2 import JobState
+    from synapsenet_client import enum_name
 
-    return JobState.Name(job.state).removeprefix("JOB_STATE_")
+    return enum_name(JobState, job.state)
 
 
 def _worker_state(worker: Any) -> str:
     from synapsenet_api.training.v1.job_pb2 import WorkerState
+    from synapsenet_client import enum_name
 
-    return WorkerState.Name(worker.state).removeprefix("WORKER_STATE_")
+    return enum_name(WorkerState, worker.state)

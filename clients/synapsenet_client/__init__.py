@@ -45,6 +45,7 @@ from synapsenet_client._values import Typed
 
 if TYPE_CHECKING:
     from synapsenet_client._columns import OnlineFeatures
+    from synapsenet_client._enums import enum_name
     from synapsenet_client._experiments import History
     from synapsenet_client._features import FeatureRows, freshness_sla
     from synapsenet_client._inference import Prediction, StreamPrediction
@@ -89,6 +90,7 @@ __all__ = [
     "Violation",
     "connect",
     "connect_async",
+    "enum_name",
     "freshness_sla",
     "intent",
     "job_spec",
@@ -103,6 +105,7 @@ _DEFERRED = {
     "OnlineFeatures": "_columns",
     "Prediction": "_inference",
     "StreamPrediction": "_inference",
+    "enum_name": "_enums",
     "freshness_sla": "_features",
     "intent": "_lifecycle",
     "job_spec": "_training",

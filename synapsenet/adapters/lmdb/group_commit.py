@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from synapsenet.adapters.lmdb.environment import Environment
+from synapsenet.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class GroupCommit:
         self._rows = rows
         self._room = asyncio.Semaphore(pending)
         self._queue: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="online-store-writer", daemon=True)
         self._thread.start()
 
@@ -50,8 +52,11 @@ class GroupCommit:
 
         Raises:
             ResourceExhausted: STORAGE_FULL; whatever `apply` did is undone.
+            Unavailable: STORE_CLOSED.
         """
         async with self._room:
+            if self._closed:
+                raise Unavailable("STORE_CLOSED", "the online store is closed", remedy="retry once the platform runs again")
             loop = asyncio.get_running_loop()
             command = _Command(apply, committed, rows, loop, loop.create_future())
             self._queue.put(command)
@@ -60,6 +65,7 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Carry out what is queued, then end the thread."""
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 

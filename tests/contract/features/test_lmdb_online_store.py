@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from synapsenet.adapters.lmdb.online_store import LmdbOnlineStore, open_online_store
-from synapsenet.errors import DataLoss, ResourceExhausted
+from synapsenet.errors import DataLoss, ResourceExhausted, Unavailable
 from synapsenet.features.options import OnlineOptions
 from synapsenet.features.ports import OnlineStore, RowBatch
 from synapsenet.testing.features import OnlineStoreContract, batch, key, row, score
@@ -99,6 +99,14 @@ async def test_a_writer_that_gives_up_leaves_the_log_and_its_watchers_in_step(st
     writing.cancel()
     await asyncio.wait_for(store.wait_beyond(0), 10)
     assert [change.position for change in await store.changes(after=0, limit=9)] == [1]
+
+
+async def test_a_store_that_is_closed_refuses_a_write_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async with open_online_store(tmp_path / "online", SMALL) as store:
+        pass
+    with pytest.raises(Unavailable) as refusal:
+        await asyncio.wait_for(store.write(batch((1, row(1.0, at=1)))), 10)
+    assert refusal.value.reason == "STORE_CLOSED"
 
 
 async def test_files_that_are_no_lmdb_environment_are_refused_by_name(tmp_path: Path) -> None:

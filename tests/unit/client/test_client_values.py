@@ -16,7 +16,7 @@ from synapsenet_api.features.v1.value_pb2 import ValueType
 from synapsenet_api.inference.v1.tensor_pb2 import ElementType
 from synapsenet_client import InvalidArgument, Typed
 from synapsenet_client._columns import columns_from, columns_message, parsed_type
-from synapsenet_client._enums import enum_value
+from synapsenet_client._enums import enum_name, enum_value
 from synapsenet_client._parameters import parameter_value, parameter_values
 from synapsenet_client._tensors import arrays, tensors
 from synapsenet_client._times import microseconds, timestamp
@@ -167,3 +167,8 @@ def test_hyperparameters_keep_their_types_and_nested_ones_are_dotted() -> None:
     assert sent["h"].WhichOneof("kind") == "int_value"
     with pytest.raises(InvalidArgument, match=r"b\.c: a hyperparameter is a number"):
         parameter_values({"b": {"c": [1]}})
+
+
+def test_a_value_of_an_enum_that_is_newer_than_this_sdk_is_its_number() -> None:
+    assert enum_name(ElementType, ElementType.ELEMENT_TYPE_FLOAT32) == "FLOAT32"
+    assert enum_name(ElementType, 977) == "977"
