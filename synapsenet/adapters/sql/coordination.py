@@ -35,6 +35,14 @@ instances = Table(
     Column("expires_at", UtcDateTime),
 )
 
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("highest", BigInteger, nullable=False),
+)
+
 
 @asynccontextmanager
 async def open_coordination(path: Path) -> AsyncIterator[Database]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     update,
 )
 
@@ -52,7 +53,8 @@ RowNumber = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def add_platform_tables(metadata: MetaData) -> None:
-    """Add the outbox, the aggregates' counters, the log's bounds and the request ids to an area's schema."""
+    """Add the outbox, the aggregates' counters, the log's bounds, the relay's progress with the events that it could not
+    deliver, and the request ids to an area's schema."""
     Table(
         "outbox",
         metadata,
@@ -80,6 +82,24 @@ def add_platform_tables(metadata: MetaData) -> None:
         metadata,
         Column("shard", Integer, primary_key=True, autoincrement=False),
         Column("trimmed", BigInteger, nullable=False),
+        Column("newest", BigInteger, nullable=False, server_default=text("0")),
+        Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    )
+    Table(
+        "relay_progress",
+        metadata,
+        Column("shard", Integer, primary_key=True, autoincrement=False),
+        Column("position", BigInteger, nullable=False),
+        Column("fence", BigInteger, nullable=False),
+    )
+    Table(
+        "parked_events",
+        metadata,
+        Column("event_id", String, primary_key=True),
+        Column("aggregate", String, nullable=False),
+        Column("position", BigInteger, nullable=False),
+        Column("reason", String, nullable=False),
+        Column("parked_at", UtcDateTime, nullable=False),
     )
     Table(
         "requests",

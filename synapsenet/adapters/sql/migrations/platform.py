@@ -45,3 +45,27 @@ def create_platform_tables(op: ModuleType) -> None:
         sa.Column("remembered_at", UtcDateTime, nullable=False),
     )
     op.create_index("ix_requests_remembered_at", "requests", ["remembered_at"])
+
+
+def add_sequencing(op: ModuleType) -> None:
+    """What a sequencer, a relay and their successors agree on: the second revision of an area calls this.
+
+    Positions given before stay the newest ones, so the count goes on from them.
+    """
+    for column in ("newest", "fence"):
+        op.add_column("log_bounds", sa.Column(column, sa.BigInteger, nullable=False, server_default=sa.text("0")))
+    op.execute("UPDATE log_bounds SET newest = coalesce((SELECT max(position) FROM outbox), trimmed)")
+    op.create_table(
+        "relay_progress",
+        sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("fence", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "parked_events",
+        sa.Column("event_id", sa.String, primary_key=True),
+        sa.Column("aggregate", sa.String, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("parked_at", UtcDateTime, nullable=False),
+    )
