@@ -111,10 +111,13 @@ class ChildStatus:
 class Child:
     """One supervised child; `Supervisor.start` makes it."""
 
-    def __init__(self, spec: ChildSpec, *, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, spec: ChildSpec, *, clock: Clock, random: Random, changed: Callable[[ChildStatus], None] | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.spec = spec
         self.state = ChildState.STARTING
+        self._changed = changed
         self.restarts = 0
         self._clock = clock
         self._budget = RestartBudget(spec.restart, random) if spec.restart else None
@@ -165,7 +168,7 @@ class Child:
             ended = await self._run_once()
             while (delay := self._delay()) is not None:
                 _log.warning("%s; starting it again in %.2f s", self._sentence(ended), delay)
-                self.state = ChildState.BACKOFF
+                self._enter(ChildState.BACKOFF)
                 await self._wait_for(self._asked.wait(), self._clock.sleep(delay))
                 if self._asked.is_set():
                     break
@@ -178,6 +181,11 @@ class Child:
             if not self._exit.done():
                 self._finish(Unavailable("CHILD_ABANDONED", f"{self.name} is no longer supervised"))
 
+    def _enter(self, state: ChildState) -> None:
+        self.state = state
+        if self._changed:
+            self._changed(self.status())
+
     def _delay(self) -> float | None:
         """Seconds until the next start; None if there is none: asked to end, never ready, not to be restarted, or spent."""
         ready_once = self._settled.done() and self._settled.result() is None
@@ -187,13 +195,13 @@ class Child:
 
     async def _run_once(self) -> Ended | SynapseError:
         """One process, from its launch to its end; or why there was none."""
-        self.state = ChildState.STARTING
         spec = self.spec
         try:
             process = launch(spec.argv, env=spec.env, cwd=spec.cwd, log=spec.log, log_limit=spec.log_limit)
         except SynapseError as error:
             return error
         self._process, self._since = process, self._clock.monotonic()
+        self._enter(ChildState.STARTING)
         unready = await self._attend(process)
         self._process = None
         return process.ended.result() if unready is None or self._asked.is_set() else unready
@@ -202,12 +210,12 @@ class Child:
         """Make the process ready and wait until it ends; end it when asked to, or if it does not become ready, and say why."""
         unready = await self._become_ready(process)
         if unready is None:
-            self.state = ChildState.RUNNING
+            self._enter(ChildState.RUNNING)
             if not self._settled.done():
                 self._settled.set_result(None)
             await self._wait_for(process.ended, self._asked.wait())
         if not process.ended.done():
-            self.state = ChildState.STOPPING
+            self._enter(ChildState.STOPPING)
             process.terminate()
             await self._wait_for(process.ended, self._clock.sleep(self._grace))
             process.kill()
@@ -270,7 +278,7 @@ class Child:
         return ended.message if isinstance(ended, SynapseError) else f"{self.name} {ended}"
 
     def _finish(self, ended: Ended | SynapseError) -> None:
-        self.state = ChildState.ENDED
+        self._enter(ChildState.ENDED)
         process = ended if isinstance(ended, Ended) else Ended(code=None, signal=None)
         stopped = self._asked.is_set()
         reason = f"{self.name} was stopped" if stopped else self._sentence(ended)

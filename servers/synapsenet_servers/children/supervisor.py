@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import TracebackType
@@ -64,12 +64,24 @@ class SupervisorStatistics:
 
 
 class Supervisor:
-    """Starts children, and leaves none behind. An async context manager; used on the main thread's event loop."""
+    """Starts children, and leaves none behind. An async context manager; used on the main thread's event loop.
 
-    def __init__(self, *, clock: Clock, options: SupervisorOptions | None = None, random: Random | None = None) -> None:
+    Args:
+        changed: told of every child that enters a state, on the event loop; it must return at once and never raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        options: SupervisorOptions | None = None,
+        random: Random | None = None,
+        changed: Callable[[ChildStatus], None] | None = None,
+    ) -> None:
         self._clock = clock
         self._options = options or SupervisorOptions()
         self._random = random or Random()
+        self._changed = changed
         self._children: dict[str, Child] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._closed = False
@@ -96,7 +108,7 @@ class Supervisor:
             Unavailable: CHILD_NOT_READY, it ended first or took too long, and is gone; CHILD_NOT_STARTED.
         """
         self._admit(spec)
-        child = Child(spec, clock=self._clock, random=self._random)
+        child = Child(spec, clock=self._clock, random=self._random, changed=self._changed)
         self._children[spec.name] = child
         self._lives[spec.name] = asyncio.create_task(self._tend(child), name=f"child-{spec.name}")
         self._started += 1

@@ -278,3 +278,25 @@ async def test_a_program_that_cannot_be_executed_is_reported_as_never_ready(
     with pytest.raises(Unavailable, match="x ended with code 127 before it was ready") as caught:
         await supervisor.start(wish)
     assert "cannot execute" in caught.value.secret
+
+
+async def test_whoever_shows_the_children_is_told_of_every_state_that_one_enters(spec: Spec, clock: FakeClock) -> None:
+    told: list[tuple[ChildState, bool, int]] = []
+    async with Supervisor(
+        clock=clock, changed=lambda status: told.append((status.state, status.pid is not None, status.restarts))
+    ) as supervisor:
+        child = await supervisor.start(spec(restart=PROMPT))
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        await reached(child, ChildState.BACKOFF)
+        await clock.advance(1.0)
+        await reached(child, ChildState.RUNNING, restarts=1)
+    assert told == [
+        (ChildState.STARTING, True, 0),
+        (ChildState.RUNNING, True, 0),
+        (ChildState.BACKOFF, False, 0),
+        (ChildState.STARTING, True, 1),
+        (ChildState.RUNNING, True, 1),
+        (ChildState.STOPPING, True, 1),
+        (ChildState.ENDED, False, 1),
+    ]
