@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 
+from synapsenet_servers.addresses import Addresses
 from synapsenet_servers.bootstrap.host import Host, hosting
 from synapsenet_servers.bootstrap.platform import open_platform
 from synapsenet_servers.bootstrap.role import Platform
@@ -41,15 +42,6 @@ class DevOptions:
     http_port: int = 7480
     data: Path = Path(".synapsenet")
     config: Config = field(default_factory=Config)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Where a started platform is found."""
-
-    grpc: str
-    http: str
-    data: Path
 
 
 def main(options: DevOptions, announce: Callable[[Addresses], None]) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -14,13 +11,13 @@ from pathlib import Path
 from sqlalchemy import Connection, MetaData
 
 from synapsenet.adapters.artifacts import FsspecArtifacts
-from synapsenet.adapters.ownership import own
 from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.membership import SqlMembership
 from synapsenet.adapters.sql.work import CommitContext, SqlWork, open_work
 from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
+from synapsenet_servers.bootstrap.data_folder import owned_folder
 from synapsenet_servers.bootstrap.role import Platform, W
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
@@ -49,8 +46,7 @@ async def open_platform(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        stack.callback(os.close, own(data / "synapsenet", named=data))
-        run = stack.enter_context(_run_folder(data))
+        run = stack.enter_context(owned_folder(data))
         mesh = f"unix:{run / MESH_SOCKET}"
         supervisor = await stack.enter_async_context(Supervisor(clock=clock, options=config.supervisor))
         coordination = await stack.enter_async_context(open_coordination(data / "coordination.sqlite"))
@@ -77,21 +73,3 @@ async def open_platform(
             channel=lambda _area: channel,
             mesh=mesh,
         )
-
-
-@contextmanager
-def _run_folder(data: Path) -> Iterator[Path]:
-    """A folder for sockets, open to this user alone, with a path short enough for them; a former owner's is swept.
-
-    Where it is stands in `data`, so that whoever owns `data` next can remove what a crash left behind.
-    """
-    note = data / "run"
-    if note.is_symlink():
-        shutil.rmtree(note.readlink(), ignore_errors=True)
-        note.unlink()
-    with tempfile.TemporaryDirectory(prefix="synapsenet-") as folder:
-        note.symlink_to(folder)
-        try:
-            yield Path(folder)
-        finally:
-            note.unlink()

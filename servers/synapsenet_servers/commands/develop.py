@@ -10,7 +10,7 @@ import typer
 from synapsenet_servers.commands.refusing import refusing
 
 if TYPE_CHECKING:
-    from synapsenet_servers.dev import Addresses
+    from synapsenet_servers.addresses import Addresses
 
 PORT = 7400
 HTTP_PORT = 7480
@@ -30,10 +30,10 @@ def dev(
     with refusing():
         settings = configuration.load(config)
         options = platform.DevOptions(port=port, http_port=http_port, data=data_dir, config=settings)
-        platform.main(options, _announce)
+        platform.main(options, announce)
 
 
-def _announce(addresses: Addresses) -> None:
+def announce(addresses: Addresses) -> None:
     """Three lines that people read and programs can wait for."""
     typer.echo(f"gRPC  {addresses.grpc}")
     typer.echo(f"HTTP  http://{addresses.http}")

@@ -1,0 +1,21 @@
+"""Where a started platform is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """What people and programs are told once the platform takes calls.
+
+    Attributes:
+        grpc: `host:port`.
+        http: `host:port`.
+        data: the folder in which everything is kept.
+    """
+
+    grpc: str
+    http: str
+    data: Path
