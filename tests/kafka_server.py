@@ -1,0 +1,75 @@
+"""Brokers of Kafka's protocol for tests: one that keeps messages, on a free port, to be killed and paused."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from synapsenet_servers.backends.kafka import kafka_backend
+from synapsenet_servers.children.launcher import environment
+from synapsenet_servers.mesh.edge import free_port
+from tests.backends import end, wait_until_ready
+
+LOOPBACK = "127.0.0.1"
+KILLED_S = 10.0
+
+
+class KafkaServer:
+    """One broker, started and ended at will on the same port; what it was given is gone when it ends.
+
+    Attributes:
+        address: `host:port` for clients.
+    """
+
+    def __init__(self, folder: Path, *, port: int, advertised: str = "") -> None:
+        self._backend = kafka_backend(port=port, folder=folder, advertised=advertised)
+        self._log = folder / "broker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = self._backend.address
+
+    def start(self) -> None:
+        """Start it and return once it takes requests."""
+        backend = self._backend
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                backend.argv, cwd=backend.cwd, env=environment(**backend.env), stdout=output, stderr=subprocess.STDOUT
+            )
+        wait_until_ready(backend, self._process, self._log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGCONT)
+            end(self._process)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(KILLED_S)
+
+    def pause(self) -> None:
+        """SIGSTOP, as a host that hangs."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def kafka_server(*, port: int = 0) -> Iterator[KafkaServer]:
+    """A broker on `port`, or a free one, ready inside the `with`."""
+    with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
+        server = KafkaServer(Path(folder), port=port or free_port(LOOPBACK, 0))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
