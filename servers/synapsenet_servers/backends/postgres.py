@@ -1,0 +1,178 @@
+"""A PostgreSQL server of our own: its folder made, its command line.
+
+PostgreSQL refuses to run as root. Root starts it in a user namespace, in which root has another name and no power: it owns the
+same files, so a data folder below /root works too. Where the kernel grants no such namespace it runs as the user `postgres`
+or `nobody`, who must be able to reach the folder; if not, that is said.
+
+Through its Unix socket, in a folder that only this user can open, it trusts whoever comes; over TCP it wants the password that
+lies in the file `password` beside its data.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from synapsenet.errors import FailedPrecondition
+from synapsenet_servers.backends.backend import Backend
+
+DATABASE = "synapsenet"
+USER = "synapsenet"
+_INITDB_S = 120.0
+_READY_S = 2
+_DEBIAN = Path("/usr/lib/postgresql")
+_ELSEWHERE = ("postgres", "nobody")
+_CONNECTIONS = 200
+
+
+def postgres(folder: Path, *, sockets: Path, port: int) -> Backend:
+    """A server on 127.0.0.1:`port` whose data lies in `folder`; made ready to start, which takes seconds the first time.
+
+    Args:
+        folder: kept between runs.
+        sockets: an existing private folder with a path of at most 80 bytes; the Unix socket is made in it.
+
+    Raises:
+        FailedPrecondition: PROGRAM_MISSING; POSTGRES_OTHER_RELEASE, the folder is of another major release; DATA_NOT_WRITABLE.
+    """
+    binaries = find_binaries()
+    folder = folder.resolve()
+    data = folder / "data"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    become = _user(folder, sockets)
+    if not data.exists():
+        _make(binaries, become, folder, data)
+    _check_release(binaries, data)
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": sockets,
+        "unix_socket_permissions": "0700",
+        "max_connections": _CONNECTIONS,
+    }
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    address = f"postgresql://{USER}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={port}"
+    return Backend(
+        name="postgres",
+        argv=[*become, str(binaries / "postgres"), "-D", str(data), *arguments],
+        cwd=folder,
+        address=address,
+        ready=partial(_answers, address),
+    )
+
+
+def find_binaries() -> Path:
+    """The folder of initdb and postgres: from the PATH, else the newest of Debian's.
+
+    Raises:
+        FailedPrecondition: PROGRAM_MISSING.
+    """
+    found = shutil.which("postgres")
+    candidates = [Path(found).resolve().parent] if found else []
+    candidates += sorted(_DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    for candidate in candidates:
+        if all((candidate / program).exists() for program in ("initdb", "postgres")):
+            return candidate
+    raise FailedPrecondition(
+        "PROGRAM_MISSING", "PostgreSQL's server is not installed", remedy="install the package postgresql or correct the PATH"
+    )
+
+
+def _make(binaries: Path, become: Sequence[str], folder: Path, data: Path) -> None:
+    """Initialize a cluster with our database; a half of one that a crash left is made anew."""
+    partly, password = folder / "data.partly", folder / "password"
+    shutil.rmtree(partly, ignore_errors=True)
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_urlsafe(32) + "\n")
+    if become[:1] == ["setpriv"]:
+        _give(folder, password)
+    authentication = ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={password}"]
+    place = ["--locale=C.UTF-8", "--encoding=UTF8", f"--username={USER}", "-D", str(partly)]
+    _run([*become, str(binaries / "initdb"), "--no-instructions", *authentication, *place], folder)
+    alone = [str(binaries / "postgres"), "--single", "-D", str(partly), "postgres"]
+    _run([*become, *alone], folder, f"CREATE DATABASE {DATABASE}\n")
+    partly.rename(data)
+
+
+def _run(argv: Sequence[str], folder: Path, statements: str = "") -> None:
+    done = subprocess.run(argv, cwd=folder, input=statements, capture_output=True, text=True, timeout=_INITDB_S, check=False)
+    if done.returncode != 0 or "ERROR" in done.stderr:
+        raise FailedPrecondition(
+            "DATA_NOT_WRITABLE",
+            f"PostgreSQL could not make its data folder in {folder}",
+            remedy="check that it is writable and has room",
+            secret=done.stderr,
+        )
+
+
+def _check_release(binaries: Path, data: Path) -> None:
+    stored = (data / "PG_VERSION").read_text().strip()
+    said = subprocess.run(
+        [str(binaries / "postgres"), "--version"], capture_output=True, text=True, timeout=_INITDB_S, check=True
+    ).stdout
+    installed = re.findall(r"\d+", said)[0]
+    if stored != installed:
+        raise FailedPrecondition(
+            "POSTGRES_OTHER_RELEASE",
+            f"{data} was made by PostgreSQL {stored}, installed is {installed}",
+            remedy=f"install PostgreSQL {stored}, or bring the folder over with pg_upgrade",
+        )
+
+
+def _answers(address: str) -> bool:
+    try:
+        with psycopg.connect(address, connect_timeout=_READY_S):
+            return True
+    except psycopg.Error:
+        return False
+
+
+def _user(folder: Path, sockets: Path) -> Sequence[str]:
+    """The command that runs another one as somebody who is not root; nothing for those who are not."""
+    if os.geteuid() != 0:
+        return []
+    name = next(name for name in _ELSEWHERE if _exists(name))
+    somebody = pwd.getpwnam(name)
+    if _namespaces():
+        return ["unshare", "--user", f"--map-user={somebody.pw_uid}", f"--map-group={somebody.pw_gid}"]
+    become = ["setpriv", f"--reuid={name}", f"--regid={somebody.pw_gid}", "--init-groups"]
+    _give(folder, sockets)
+    if subprocess.run([*become, "test", "-x", str(folder)], check=False, timeout=_READY_S).returncode != 0:
+        raise FailedPrecondition(
+            "DATA_NOT_WRITABLE",
+            f"PostgreSQL does not run as root, and {name} cannot reach {folder}",
+            remedy=f"choose a data folder that {name} can reach, or start as an ordinary user",
+        )
+    return [*become, "--pdeathsig", "KILL"]  # a change of user clears the signal that our launcher asked for
+
+
+@cache
+def _namespaces() -> bool:
+    """Whether the kernel lets us have a user namespace."""
+    program = shutil.which("unshare")
+    attempt = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "true"]
+    return program is not None and subprocess.run(attempt, capture_output=True, check=False, timeout=_READY_S).returncode == 0
+
+
+def _exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _give(*paths: Path) -> None:
+    somebody = pwd.getpwnam(next(name for name in _ELSEWHERE if _exists(name)))
+    for path in paths:
+        os.chown(path, somebody.pw_uid, somebody.pw_gid)
