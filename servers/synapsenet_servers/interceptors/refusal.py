@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from synapsenet.errors import DeadlineExceeded, Internal, SynapseError
 from synapsenet_servers.interceptors.catalogue import code, status
 
 _log = logging.getLogger(__name__)
+
+refused_with: ContextVar[str] = ContextVar("refused_with", default="")
+"""The reason for which the current call was refused; the runtime gives each call a context of its own."""
 
 
 async def refuse(context: Any, method: str, error: BaseException) -> NoReturn:
@@ -20,6 +24,7 @@ async def refuse(context: Any, method: str, error: BaseException) -> NoReturn:
         grpc.aio.AbortError: always; it must reach the runtime.
     """
     known = error if isinstance(error, SynapseError) else _as_ours(method, error)
+    refused_with.set(known.reason)
     if known.secret:
         _log.warning("%s: %s: %s", method, known.reason, known.secret)
     wire = status(known)

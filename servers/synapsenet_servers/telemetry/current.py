@@ -1,0 +1,97 @@
+"""What this process tells of itself, in one place that every part of it can ask; nothing, until somebody opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from synapsenet_servers.telemetry.instruments import Gauge, Instruments, Read
+from synapsenet_servers.telemetry.observing import Gauges
+
+if TYPE_CHECKING:
+    import grpc
+    from opentelemetry.trace import Tracer
+    from sqlalchemy import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """The hooks of one process. Where nothing is configured they give and do nothing.
+
+    Attributes:
+        tracer: makes the spans; None: there are none.
+        instruments: what is recorded as it happens; None: nothing is.
+        gauges: what is read when somebody asks; None: nobody does.
+        exports: whether spans leave the process; else they are there for the logs alone.
+        metrics_address: `host:port` of the page for Prometheus; empty if there is none.
+    """
+
+    tracer: Tracer | None = None
+    instruments: Instruments | None = None
+    gauges: Gauges | None = None
+    exports: bool = False
+    metrics_address: str = ""
+
+    def server_interceptors(self, known: Collection[str]) -> Sequence[grpc.aio.ServerInterceptor[Any, Any]]:
+        """What stands before the guard of a server, to see what callers see.
+
+        Args:
+            known: the full names, `/package.Service/Method`, of the server's methods; others share one label.
+        """
+        if self.tracer is None and self.instruments is None:
+            return ()
+        from synapsenet_servers.telemetry.serving import ServedCalls
+
+        return (ServedCalls(self, known),)
+
+    def channel_interceptors(self) -> Sequence[Any]:
+        """What stands last before the wire in a channel: it gives the trace's context to whoever is called."""
+        if self.tracer is None and self.instruments is None:
+            return ()
+        from synapsenet_servers.telemetry.calling import made_calls
+
+        return made_calls(self)
+
+    def watch_engine(self, engine: Engine, *, namespace: str) -> None:
+        """Have the statements of `engine` timed and, inside a trace, told as spans.
+
+        Args:
+            namespace: what the database is called: the area.
+        """
+        if self.instruments is None and not self.exports:
+            return
+        from synapsenet_servers.telemetry.statements import watch_statements
+
+        watch_statements(engine, self, namespace=namespace)
+
+    @contextmanager
+    def observing(self, gauge: Gauge, read: Read) -> Iterator[None]:
+        """Have `read` asked for the values of `gauge` inside a `with`."""
+        if self.gauges is None:
+            yield
+            return
+        with self.gauges.observing(gauge, read):
+            yield
+
+
+OFF = Telemetry()
+
+_current = OFF
+
+
+def current() -> Telemetry:
+    """What this process has open."""
+    return _current
+
+
+@contextmanager
+def becoming(telemetry: Telemetry) -> Iterator[Telemetry]:
+    """Let `telemetry` be what `current()` gives inside a `with`."""
+    global _current  # noqa: PLW0603 - like logging, there is one for a process
+    before, _current = _current, telemetry
+    try:
+        yield telemetry
+    finally:
+        _current = before
