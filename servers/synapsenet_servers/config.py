@@ -26,6 +26,7 @@ from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
 from synapsenet_servers.children.supervisor import SupervisorOptions
 from synapsenet_servers.mesh.options import EdgeOptions
+from synapsenet_servers.security.options import SecurityOptions
 from synapsenet_servers.server_options import ServerOptions
 
 PREFIX = "SYNAPSENET_"
@@ -43,6 +44,7 @@ class Config(BaseSettings):
     server: ServerOptions = Field(default_factory=ServerOptions)
     edge: EdgeOptions = Field(default_factory=EdgeOptions)
     supervisor: SupervisorOptions = Field(default_factory=SupervisorOptions)
+    security: SecurityOptions = Field(default_factory=SecurityOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)

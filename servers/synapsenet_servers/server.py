@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from synapsenet.errors import FailedPrecondition
 from synapsenet_servers.bootstrap.role import Service
+from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.interceptors.guard import Guard
 from synapsenet_servers.not_yet_available.row import Row
 from synapsenet_servers.reflection import add_reflection
@@ -47,17 +48,27 @@ class Server:
         services: what it offers beside health, reflection and channelz.
         addresses: `host:port` or `unix:path`; port 0 takes a free one.
         absent: what answers NOT_YET_AVAILABLE.
+        credentials: TLS on every address; None: plain text.
+        authorization: decides who may call; None: everybody who can connect.
 
     Raises:
         FailedPrecondition: PORT_IN_USE, naming the address.
     """
 
     def __init__(
-        self, services: Sequence[Service], addresses: Sequence[str], *, options: ServerOptions, absent: Iterable[Row] = ()
+        self,
+        services: Sequence[Service],
+        addresses: Sequence[str],
+        *,
+        options: ServerOptions,
+        absent: Iterable[Row] = (),
+        credentials: grpc.ServerCredentials | None = None,
+        authorization: Authorization | None = None,
     ) -> None:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_ENDED_CALLS)
         self._drain_s = options.drain_s
-        self._guard = Guard(options.limits, absent)
+        self._guard = Guard(options.limits, absent, authorization)
+        self._credentials = credentials
         self._hurrying: asyncio.Future[None] | None = None
         self._names = [service.name for service in services]
         self._server = grpc.aio.server(
@@ -73,6 +84,8 @@ class Server:
 
     def _bind(self, address: str) -> int:
         try:
+            if self._credentials is not None:
+                return self._server.add_secure_port(address, self._credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise FailedPrecondition(

@@ -1,8 +1,8 @@
 """The guard: what every call passes on its way to a servicer, wrapped once so that a call pays once.
 
-In this order: is the RPC there yet, is there room, does it have a deadline, is each message readable, small enough and
-complete; and whatever error comes out of all this leaves as one status with its details. When the server stops, it is the
-guard that ends what is still under way, so that callers are told.
+In this order: is the RPC there yet, is there room, may the caller call it, does it have a deadline, is each message readable,
+small enough and complete; and whatever error comes out of all this leaves as one status with its details. When the server
+stops, it is the guard that ends what is still under way, so that callers are told.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from synapsenet.errors import InvalidArgument, NotYetAvailable, ResourceExhausted, Unavailable, Unimplemented
+from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.interceptors.limits import Limits
 from synapsenet_servers.interceptors.refusal import refuse
 from synapsenet_servers.interceptors.required import check_required
@@ -27,10 +28,17 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
-    """Wraps the handlers of one server."""
+    """Wraps the handlers of one server.
 
-    def __init__(self, limits: Limits, not_yet_available: Iterable[Row] = ()) -> None:
+    Args:
+        authorization: decides who may call; None: everybody who can connect.
+    """
+
+    def __init__(
+        self, limits: Limits, not_yet_available: Iterable[Row] = (), authorization: Authorization | None = None
+    ) -> None:
         self._limits = limits
+        self._authorization = authorization
         self._absent = {row.method: row for row in not_yet_available if not row.option}
         self._under_way: dict[asyncio.Timeout, str] = {}
         self._stopping = False
@@ -56,6 +64,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             return self._many_to_many(method, handler)
         if handler.request_streaming:
             return self._many_to_one(method, handler)
+        if self._authorization is not None:
+            return (
+                self._unread_one_to_many(method, handler) if handler.response_streaming else self._unread_one(method, handler)
+            )
         if handler.response_streaming:
             return self._one_to_many(method, handler)
         return self._one_to_one(method, handler)
@@ -77,6 +89,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
                 self._under_way[limit] = method
                 try:
                     self._admit()
+                    if self._authorization is not None:
+                        await self._authorization.check(method, context)
                     yield
                 finally:
                     del self._under_way[limit]
@@ -91,6 +105,32 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             raise _stopped()
         if len(self._under_way) > self._limits.concurrent_calls:
             raise ResourceExhausted("SERVER_BUSY", "the server has all the calls it takes", remedy="retry", retry_after=1.0)
+
+    def _unread_one(self, method: str, handler: Handler) -> Handler:
+        """One to one, as a stream of one message: the runtime would read a single one before it calls anybody."""
+
+        async def call(_requests: Any, context: Any) -> Any:
+            longest_s = self._limits.longest_unary_s if context.time_remaining() is None else None
+            async with self._call(method, context, longest_s):
+                return await handler.unary_unary(await self._only(context), context)
+
+        return grpc.stream_unary_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
+
+    def _unread_one_to_many(self, method: str, handler: Handler) -> Handler:
+        async def call(_requests: Any, context: Any) -> AsyncIterator[Any]:
+            async with self._call(method, context):
+                async for answer in _answers(handler.unary_stream(await self._only(context), context)):
+                    yield answer
+
+        return grpc.stream_stream_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
+
+    async def _only(self, context: Any) -> Any:
+        """The one message of a call that brings one."""
+        request = await context.read()
+        if not isinstance(request, Message | Unread):  # grpc.aio.EOF
+            raise InvalidArgument("MESSAGE_MISSING", "the call brought no request message", remedy="send one")
+        self._check(request)
+        return request
 
     def _one_to_one(self, method: str, handler: Handler) -> Handler:
         async def call(request: Message, context: Any) -> Any:
