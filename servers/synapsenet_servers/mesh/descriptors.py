@@ -12,12 +12,26 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, ServiceDescriptorProto
 from google.rpc import error_details_pb2
 
+CARRIED = ("grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+"""Services that every server carries and that clients of the edge may call."""
+
 _CONTROL = "ControlService"
 
 
 def read_descriptors(path: Path) -> FileDescriptorSet:
     """The descriptor set in the file `path`."""
     return FileDescriptorSet.FromString(path.read_bytes())
+
+
+def services(descriptors: FileDescriptorSet) -> list[str]:
+    """Full names of all services."""
+    return [name for name, _ in _services(descriptors)]
+
+
+def role_of(service: str) -> str:
+    """The role that serves `service`: the area in its package, `synapsenet.<area>.v1`, or the package itself."""
+    package = service.split(".")
+    return package[1] if package[0] == "synapsenet" else package[0]
 
 
 def external_services(descriptors: FileDescriptorSet) -> list[str]:

@@ -17,6 +17,7 @@ class EdgeOptions:
     Attributes:
         host: IP address that is bound.
         port: TCP port that is bound, 0..65535, 0 for a free one; HTTP/JSON, NDJSON, gRPC-Web and gRPC share it.
+        more_ports: further ports on which the same is served.
         exposed: the operator says that `host` may be other than loopback.
         hosts: names, without port, under which clients may reach the edge beside the loopback ones.
         threads: Envoy's worker threads.
@@ -33,6 +34,7 @@ class EdgeOptions:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    more_ports: tuple[int, ...] = ()
     exposed: bool = False
     hosts: tuple[str, ...] = ()
     threads: int = 1
@@ -47,8 +49,9 @@ class EdgeOptions:
     idle_connection_s: float = 3600.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise InvalidArgument("EDGE_PORT_INVALID", field="edge.port", remedy="choose a port within 0..65535")
+        for name, port in (("port", self.port), *(("more_ports", port) for port in self.more_ports)):
+            if not 0 <= port <= 65535:
+                raise InvalidArgument("EDGE_PORT_INVALID", field=f"edge.{name}", remedy="choose a port within 0..65535")
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError as error:
@@ -62,6 +65,11 @@ class EdgeOptions:
                 field="edge.host",
                 remedy="bind a loopback address, or set edge.exposed",
             )
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports."""
+        return (self.port, *self.more_ports)
 
     @property
     def own_names(self) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from synapsenet.errors import InvalidArgument
-from synapsenet_servers.mesh.envoy import CARRIED, bootstrap
+from synapsenet_servers.mesh.clusters import one_server
+from synapsenet_servers.mesh.descriptors import CARRIED
+from synapsenet_servers.mesh.envoy import bootstrap
 from synapsenet_servers.mesh.options import EdgeOptions
 
 
@@ -23,12 +25,13 @@ def rendered(**options: Any) -> dict[str, Any]:
         method = file.service.add(name=name).method.add(name="Do")
         method.options.Extensions[annotations_pb2.http].get = f"/{name}"
     folder = Path("/run/x")
+    edge = EdgeOptions(**options)
     return bootstrap(
-        EdgeOptions(**options),
+        edge,
         contracts,
+        one_server(edge, contracts, folder / "up.sock"),
         descriptor_file=folder / "edge.binpb",
         admin_socket=folder / "admin.sock",
-        upstream_socket=folder / "up.sock",
     )
 
 
