@@ -14,8 +14,10 @@ class Addresses:
         grpc: `host:port`.
         http: `host:port`.
         data: the folder in which everything is kept.
+        metrics: `host:port` of the page for Prometheus; empty if there is none.
     """
 
     grpc: str
     http: str
     data: Path
+    metrics: str = ""

@@ -28,6 +28,7 @@ from synapsenet_servers.children.supervisor import SupervisorOptions
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.security.options import SecurityOptions
 from synapsenet_servers.server_options import ServerOptions
+from synapsenet_servers.telemetry.options import TelemetryOptions
 
 PREFIX = "SYNAPSENET_"
 _NESTING = "__"
@@ -45,6 +46,7 @@ class Config(BaseSettings):
     edge: EdgeOptions = Field(default_factory=EdgeOptions)
     supervisor: SupervisorOptions = Field(default_factory=SupervisorOptions)
     security: SecurityOptions = Field(default_factory=SecurityOptions)
+    telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)

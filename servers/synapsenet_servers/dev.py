@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+from synapsenet_servers import telemetry
 from synapsenet_servers.addresses import Addresses
 from synapsenet_servers.bootstrap.host import Host, hosting
 from synapsenet_servers.bootstrap.platform import open_platform
@@ -21,8 +21,6 @@ from synapsenet_servers.bootstrap.roles import ROLES
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.edge import Edge, EdgePlaces, free_port, start_edge
 from synapsenet_servers.not_yet_available.table import TABLE
-
-_log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 EDGE_SOCKET = "edge.sock"
@@ -46,8 +44,10 @@ class DevOptions:
 
 def main(options: DevOptions, announce: Callable[[Addresses], None]) -> None:
     """`run` to its end on an event loop of its own."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        telemetry.open(options.config.telemetry, service="dev"),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(run(options, announce))
 
 
@@ -85,7 +85,8 @@ async def started(options: DevOptions) -> AsyncIterator[tuple[Addresses, Host]]:
         async with hosting(platform, ROLES, outer=outer, absent=TABLE) as host:
             edge = await _edge(options, platform)
             host.depend_on("envoy", edge.child)
-            yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http=edge.address, data=data), host
+            metrics = telemetry.current().metrics_address
+            yield Addresses(grpc=f"{LOOPBACK}:{host.ports[0]}", http=edge.address, data=data, metrics=metrics), host
 
 
 async def _edge(options: DevOptions, platform: Platform) -> Edge:

@@ -13,11 +13,12 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from synapsenet.errors import FailedPrecondition
+from synapsenet_servers import telemetry
 from synapsenet_servers.bootstrap.role import Service
 from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.interceptors.guard import Guard
 from synapsenet_servers.not_yet_available.row import Row
-from synapsenet_servers.reflection import add_reflection
+from synapsenet_servers.reflection import V1ALPHA, add_reflection
 from synapsenet_servers.server_options import ServerOptions
 
 _HEALTH: Any = health  # the stubs of both leave their asyncio parts out
@@ -72,7 +73,10 @@ class Server:
         self._hurrying: asyncio.Future[None] | None = None
         self._names = [service.name for service in services]
         self._server = grpc.aio.server(
-            interceptors=[self._guard], options=_channel_arguments(options), maximum_concurrent_rpcs=None
+            # Outermost is what tells of calls, so that it sees the status that the guard makes of every error.
+            interceptors=[*telemetry.current().server_interceptors([*self._names, *_CARRIED, V1ALPHA]), self._guard],
+            options=_channel_arguments(options),
+            maximum_concurrent_rpcs=None,
         )
         self._health = _HEALTH.aio.HealthServicer()
         for service in services:

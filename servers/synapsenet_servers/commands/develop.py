@@ -34,7 +34,9 @@ def dev(
 
 
 def announce(addresses: Addresses) -> None:
-    """Three lines that people read and programs can wait for."""
+    """Three lines that people read and programs can wait for, and one for the metrics' page if there is one."""
     typer.echo(f"gRPC  {addresses.grpc}")
     typer.echo(f"HTTP  http://{addresses.http}")
     typer.echo(f"data  {addresses.data}")
+    if addresses.metrics:
+        typer.echo(f"metrics  http://{addresses.metrics}/metrics")

@@ -8,6 +8,8 @@ from typing import Any
 
 import grpc
 
+from synapsenet_servers import telemetry
+
 _DEADLINE_S = 30.0
 _MESSAGE_BYTES = 128 << 20
 
@@ -33,6 +35,7 @@ _SERVICE_CONFIG = json.dumps(
 
 def open_channel(address: str) -> grpc.aio.Channel:
     """A channel to `host:port` or `unix:path`; it connects when it is first used."""
+    interceptors: Any = [DefaultDeadline(), *telemetry.current().channel_interceptors()]  # the last one stands next to the wire
     return grpc.aio.insecure_channel(
         address,
         options=[
@@ -42,7 +45,7 @@ def open_channel(address: str) -> grpc.aio.Channel:
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ],
-        interceptors=[DefaultDeadline()],  # type: ignore[list-item]  # the stubs type interceptors by their messages
+        interceptors=interceptors,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +34,17 @@ class Telemetry:
     exports: bool = False
     metrics_address: str = ""
 
-    def server_interceptors(self, known: Collection[str]) -> Sequence[grpc.aio.ServerInterceptor[Any, Any]]:
+    def server_interceptors(self, services: Collection[str]) -> Sequence[grpc.aio.ServerInterceptor[Any, Any]]:
         """What stands before the guard of a server, to see what callers see.
 
         Args:
-            known: the full names, `/package.Service/Method`, of the server's methods; others share one label.
+            services: full names of what the server offers; what is none of their methods shares one label.
         """
         if self.tracer is None and self.instruments is None:
             return ()
-        from synapsenet_servers.telemetry.serving import ServedCalls
+        from synapsenet_servers.telemetry.serving import ServedCalls, known_methods
 
-        return (ServedCalls(self, known),)
+        return (ServedCalls(self, known_methods(services)),)
 
     def channel_interceptors(self) -> Sequence[Any]:
         """What stands last before the wire in a channel: it gives the trace's context to whoever is called."""
@@ -73,6 +73,14 @@ class Telemetry:
             yield
             return
         with self.gauges.observing(gauge, read):
+            yield
+
+    @contextmanager
+    def observing_all(self, sources: Iterable[tuple[Gauge, Read]]) -> Iterator[None]:
+        """Do so for all of `sources`."""
+        with ExitStack() as stack:
+            for gauge, read in sources:
+                stack.enter_context(self.observing(gauge, read))
             yield
 
 

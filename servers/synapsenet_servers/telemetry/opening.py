@@ -68,8 +68,7 @@ def open_telemetry(options: TelemetryOptions, *, service: str, instance: str = "
             exports=bool(tracer is not None and exporters.traces),
             metrics_address=address,
         )
-        for gauge, read in process_gauges():
-            stack.enter_context(telemetry.observing(gauge, read))
+        stack.enter_context(telemetry.observing_all(process_gauges()))
         stack.enter_context(becoming(telemetry))
         yield telemetry
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
 from opentelemetry import context as contexts
 from opentelemetry import propagate
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
@@ -24,11 +25,21 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
 OTHER = "_OTHER"
 
+# Version 1 is served with the messages of its alpha and has no contract of its own.
+_REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
 # Asked every second by machines: their spans would bury the others.
 _UNTRACED = ("/grpc.health.", "/grpc.reflection.", "/grpc.channelz.")
 
 # These are ours, the others are the caller's: the convention for the status of a server's span.
 _OUR_FAULT = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+
+
+def known_methods(services: Collection[str]) -> Collection[str]:
+    """The methods, as paths, of services whose contracts are loaded."""
+    pool: Any = descriptor_pool.Default()
+    contracts = [pool.FindServiceByName(service) for service in services]
+    return {f"/{contract.full_name}/{method.name}" for contract in contracts for method in contract.methods} | {_REFLECTION}
 
 
 class ServedCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
