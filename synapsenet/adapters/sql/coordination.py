@@ -10,6 +10,7 @@ from sqlalchemy import JSON, BigInteger, Column, Connection, MetaData, String, T
 
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.migrate import migrate
+from synapsenet.adapters.sql.sqlite import SqliteDatabase
 from synapsenet.adapters.sql.tables import UtcDateTime
 
 metadata = MetaData()
@@ -54,7 +55,7 @@ async def open_coordination(path: Path) -> AsyncIterator[Database]:
         FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE or SCHEMA_NEWER.
         DataLoss: DATABASE_CORRUPT.
     """
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         database.write_now(_prepare)
         yield database

@@ -1,42 +1,38 @@
-"""The event log and its feed on one SQLite file.
+"""The event log of a unit of work, and the feed of what is positioned in it.
 
-Writers are serialized, so a position drawn inside a transaction is in commit order: it is given with the row, and an event is
-positioned as soon as it is committed. The log is trimmed behind what watchers may resume from.
+In a database that one process owns, commits are serialized there: a position drawn inside a transaction is in commit order, it
+is given with the row, and an event is positioned as soon as it is committed. Elsewhere a sequencer gives positions afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, func, select
 
 from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.retention import SHARD
 from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.clock import Clock
-from synapsenet.errors import OutOfRange, SynapseError
+from synapsenet.errors import OutOfRange
 from synapsenet.ids import IdSource
 from synapsenet.platform.events import Event, EventFeed, EventLog
 from synapsenet.platform.records import encode
 
-_log = logging.getLogger(__name__)
-
-_SHARD = 0
 _BATCH = 500
-_TRIM_SLACK = 1_000  # trimming in steps of so many keeps it off most commits
 
 
 class SqlEventLog(EventLog):
     """The outbox, inside one transaction.
 
     Attributes:
-        newest: position of the last event appended; 0 if none was.
+        appended: position of the last event appended or, where a sequencer gives positions, its number; 0 if none was.
     """
 
     def __init__(self, connection: Connection, tables: PlatformTables, *, clock: Clock, ids: IdSource) -> None:
-        self.newest = 0
+        self.appended = 0
         self._connection = connection
         self._tables = tables
         self._clock = clock
@@ -51,7 +47,7 @@ class SqlEventLog(EventLog):
             "payload": encode(record),
             "occurred_at": self._clock.now(),
         }
-        self.newest = int(self._connection.execute(self._tables.append_event, row).scalar_one())
+        self.appended = int(self._connection.execute(self._tables.append_event, row).scalar_one())
 
     def _next_sequence(self, aggregate: str) -> int:
         counted = self._connection.execute(self._tables.next_sequence, {"of": aggregate}).scalar()
@@ -63,29 +59,15 @@ class SqlEventLog(EventLog):
 class SqlEventFeed(EventFeed):
     """The committed part of an area's outbox."""
 
-    def __init__(self, database: Database, tables: PlatformTables, *, retained: int) -> None:
+    def __init__(self, database: Database, tables: PlatformTables) -> None:
         self._database = database
         self._tables = tables
-        self._retained = max(1, retained)  # the newest row stays: the next position is counted from it
         self._news = asyncio.Event()
-        self._trimmed = 0
 
     def wake(self) -> None:
-        """Tell the watchers that events were committed."""
+        """Tell the watchers that events got positions."""
         self._news.set()
         self._news = asyncio.Event()
-
-    async def trim(self, newest: int) -> None:
-        """Now and then, going by the `newest` position, forget what is past retention; what fails is left to a later commit."""
-        before = self._trimmed
-        if newest - before <= self._retained + _TRIM_SLACK:
-            return
-        self._trimmed = newest - self._retained
-        try:
-            await self._database.write(self._trim, relaxed=True)
-        except SynapseError as error:
-            self._trimmed = before
-            _log.warning("the event log is not trimmed: %s", error.public)
 
     async def read(self, *, after: int, limit: int, aggregate: str = "") -> Sequence[Event]:
         return await self._database.read(lambda connection: self._stored(connection, after, limit, aggregate))
@@ -106,18 +88,12 @@ class SqlEventFeed(EventFeed):
                 seen = max(seen, newest)
                 await news.wait()
 
-    def _trim(self, connection: Connection) -> None:
-        outbox, bounds = self._tables.outbox, self._tables.log_bounds
-        trimmed = self._newest(connection) - self._retained
-        connection.execute(delete(outbox).where(outbox.c.position <= trimmed))
-        connection.execute(update(bounds).where(bounds.c.shard == _SHARD).values(trimmed=trimmed))
-
     def _newest(self, connection: Connection) -> int:
         return int(connection.execute(select(func.max(self._tables.outbox.c.position))).scalar() or 0)
 
     def _stored(self, connection: Connection, after: int, limit: int, aggregate: str) -> Sequence[Event]:
         outbox, bounds = self._tables.outbox, self._tables.log_bounds
-        trimmed = int(connection.execute(select(bounds.c.trimmed).where(bounds.c.shard == _SHARD)).scalar_one())
+        trimmed = int(connection.execute(select(bounds.c.trimmed).where(bounds.c.shard == SHARD)).scalar_one())
         if after < trimmed:
             raise OutOfRange(
                 "EVENTS_TRIMMED",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -14,6 +13,8 @@ from sqlalchemy import Connection, MetaData, delete
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
+from synapsenet.adapters.sql.retention import Retention, Trimmer
+from synapsenet.adapters.sql.sqlite import SqliteDatabase
 from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.clock import Clock
 from synapsenet.errors import AlreadyExists
@@ -24,19 +25,6 @@ T = TypeVar("T")
 W = TypeVar("W", bound="SqlUnitOfWork")
 
 _PURGE_SHARE = 1_000  # one commit in so many forgets the request ids that are past their retention
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How much of the past a database keeps.
-
-    Attributes:
-        events: positioned events that watchers can resume from; older ones are trimmed.
-        requests: how long a request id is recognised.
-    """
-
-    events: int = 1_000_000
-    requests: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,34 +76,50 @@ class SqlUnitOfWork(UnitOfWork):
 class SqlWork(Generic[W]):
     """A `WorkFactory` on one database.
 
+    Args:
+        announce: told, on the event loop, that events were committed.
+        trimmer: keeps the log within its bounds where positions are given with the commit.
+
     Attributes:
         feed: the area's events, for watchers.
+        database: for who tends the log beside units of work, such as a relay.
+        tables: the platform's own tables in it.
     """
 
     def __init__(
-        self, database: Database, context: CommitContext, unit: Callable[[Connection, CommitContext], W], feed: SqlEventFeed
+        self,
+        database: Database,
+        context: CommitContext,
+        unit: Callable[[Connection, CommitContext], W],
+        feed: SqlEventFeed,
+        *,
+        announce: Callable[[], None],
+        trimmer: Trimmer | None = None,
     ) -> None:
-        self._database = database
+        self.database = database
+        self.tables = context.tables
+        self.feed = feed
         self._context = context
         self._unit = unit
-        self.feed = feed
+        self._tell = announce
+        self._trimmer = trimmer
 
     async def run(self, commit: Callable[[W], T]) -> T:
         def transaction(connection: Connection) -> tuple[T, int]:
             unit = self._unit(connection, self._context)
-            return commit(unit), unit.events.newest
+            return commit(unit), unit.events.appended
 
-        result, newest = await self._database.write(transaction, committed=self._announce)
-        if newest:
-            await self.feed.trim(newest)
+        result, appended = await self.database.write(transaction, committed=self._announce)
+        if appended and self._trimmer is not None:
+            await self._trimmer.trim(appended)
         return result
 
     def _announce(self, outcome: tuple[object, int]) -> None:
         if outcome[1]:
-            self.feed.wake()
+            self._tell()
 
     async def read(self, query: Callable[[W], T]) -> T:
-        return await self._database.read(lambda connection: query(self._unit(connection, self._context)))
+        return await self.database.read(lambda connection: query(self._unit(connection, self._context)))
 
 
 @asynccontextmanager
@@ -136,13 +140,12 @@ async def open_work(
         FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE, or SCHEMA_NEWER (the file was written by a newer release).
         DataLoss: DATABASE_CORRUPT.
     """
-    context = CommitContext(
-        tables=PlatformTables(metadata), clock=clock, event_ids=event_ids, retention=retention or Retention()
-    )
-    database = Database(path)
+    tables, kept = PlatformTables(metadata), retention or Retention()
+    context = CommitContext(tables=tables, clock=clock, event_ids=event_ids, retention=kept)
+    database = SqliteDatabase(path)
     try:
         database.write_now(lambda connection: migrate(connection, area, revisions=revisions))
-        feed = SqlEventFeed(database, context.tables, retained=context.retention.events)
-        yield SqlWork(database, context, unit, feed)
+        feed = SqlEventFeed(database, tables)
+        yield SqlWork(database, context, unit, feed, announce=feed.wake, trimmer=Trimmer(database, tables, kept))
     finally:
         database.close()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, insert, select
 
+from synapsenet.adapters.sql.retention import Retention
 from synapsenet.adapters.sql.tables import add_platform_tables
-from synapsenet.adapters.sql.work import CommitContext, Retention, SqlUnitOfWork, SqlWork, open_work
+from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork, SqlWork, open_work
 from synapsenet.clock import SystemClock
 from synapsenet.ids import SeededIds
 from synapsenet.testing.work import RETAINED, Entries, Entry, LedgerWork

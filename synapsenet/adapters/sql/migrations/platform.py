@@ -55,6 +55,8 @@ def add_sequencing(op: ModuleType) -> None:
     for column in ("newest", "fence"):
         op.add_column("log_bounds", sa.Column(column, sa.BigInteger, nullable=False, server_default=sa.text("0")))
     op.execute("UPDATE log_bounds SET newest = coalesce((SELECT max(position) FROM outbox), trimmed)")
+    waiting = sa.text("position IS NULL")
+    op.create_index("ix_outbox_waiting", "outbox", ["number"], postgresql_where=waiting, sqlite_where=waiting)
     op.create_table(
         "relay_progress",
         sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
