@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from synapsenet.clock import Clock
 from synapsenet.errors import FailedPrecondition
+from synapsenet_servers import telemetry
 from synapsenet_servers.children.launcher import environment
 from synapsenet_servers.children.supervisor import Child, ChildSpec, Restart, Supervisor
 from synapsenet_servers.mesh.administration import until_ready
@@ -26,6 +27,7 @@ from synapsenet_servers.mesh.descriptors import read_descriptors, transcoder_des
 from synapsenet_servers.mesh.envoy import bootstrap
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.mesh.ports import free_port, free_ports, spell
+from synapsenet_servers.mesh.tracing import EdgeTracing
 from synapsenet_servers.mesh.typed import Tree
 
 __all__ = ["Edge", "EdgePlaces", "EnvoyPlaces", "envoy_program", "free_port", "start_edge", "start_envoy"]
@@ -162,6 +164,7 @@ def _write(
     descriptors = read_descriptors(places.contracts)
     descriptor_file = places.run / "edge.binpb"
     descriptor_file.write_bytes(transcoder_descriptors(descriptors).SerializeToString())
+    told = telemetry.current()
     tree = bootstrap(
         options,
         descriptors,
@@ -170,5 +173,6 @@ def _write(
         admin_socket=places.admin,
         mesh_socket=places.mesh,
         public_tls=public_tls,
+        tracing=EdgeTracing(collector=told.collector, share=told.share) if told.collector else None,
     )
     configuration.write_text(json.dumps(tree, indent=1))

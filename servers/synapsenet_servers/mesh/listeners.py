@@ -27,9 +27,12 @@ def edge_listeners(
     descriptor_file: Path,
     routes: Mapping[str, str],
     retry: Tree,
+    *,
     tls: Tree,
+    traced: Tree,
 ) -> list[Tree]:
-    """One listener a port, all alike; `routes` name the cluster of each service, `tls` what the clients must speak."""
+    """One listener a port, all alike; `routes` name the cluster of each service, `tls` what the clients must speak, `traced`
+    where spans go."""
     manager = named(
         "envoy.filters.network.http_connection_manager",
         _MANAGER,
@@ -53,6 +56,7 @@ def edge_listeners(
         local_reply_config=local_reply_config(),
         route_config={"name": "edge", "virtual_hosts": [_routes(routes, retry, bodies=True)]},
         http_filters=_http_filters(options, descriptors, descriptor_file),
+        **traced,
     )
     return [
         {

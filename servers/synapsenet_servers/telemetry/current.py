@@ -25,6 +25,8 @@ class Telemetry:
         instruments: what is recorded as it happens; None: nothing is.
         gauges: what is read when somebody asks; None: nobody does.
         exports: whether spans leave the process; else they are there for the logs alone.
+        collector: URL of the collector that spans are sent to by OTLP; empty if they are not.
+        share: of the calls that bring no trace, 0..1, how many begin one.
         metrics_address: `host:port` of the page for Prometheus; empty if there is none.
     """
 
@@ -32,6 +34,8 @@ class Telemetry:
     instruments: Instruments | None = None
     gauges: Gauges | None = None
     exports: bool = False
+    collector: str = ""
+    share: float = 1.0
     metrics_address: str = ""
 
     def server_interceptors(self, services: Collection[str]) -> Sequence[grpc.aio.ServerInterceptor[Any, Any]]:
