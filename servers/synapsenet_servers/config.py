@@ -25,6 +25,7 @@ from synapsenet.monitoring.options import MonitoringOptions
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
 from synapsenet_servers.children.supervisor import SupervisorOptions
+from synapsenet_servers.mesh.mesh_options import MeshOptions
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.security.options import SecurityOptions
 from synapsenet_servers.server_options import ServerOptions
@@ -44,6 +45,7 @@ class Config(BaseSettings):
 
     server: ServerOptions = Field(default_factory=ServerOptions)
     edge: EdgeOptions = Field(default_factory=EdgeOptions)
+    mesh: MeshOptions = Field(default_factory=MeshOptions)
     supervisor: SupervisorOptions = Field(default_factory=SupervisorOptions)
     security: SecurityOptions = Field(default_factory=SecurityOptions)
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions)

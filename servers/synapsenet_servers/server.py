@@ -51,6 +51,7 @@ class Server:
         absent: what answers NOT_YET_AVAILABLE.
         credentials: TLS on every address; None: plain text.
         authorization: decides who may call; None: everybody who can connect.
+        vouched: services of other processes that this one's reflection describes, and whose health it tells as `say` is told.
 
     Raises:
         FailedPrecondition: PORT_IN_USE, naming the address.
@@ -65,6 +66,7 @@ class Server:
         absent: Iterable[Row] = (),
         credentials: grpc.ServerCredentials | None = None,
         authorization: Authorization | None = None,
+        vouched: Sequence[str] = (),
     ) -> None:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_ENDED_CALLS)
         self._drain_s = options.drain_s
@@ -83,7 +85,7 @@ class Server:
             service.add(service.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _CHANNELZ.add_channelz_servicer(self._server)
-        add_reflection(self._server, [*self._names, *_CARRIED])
+        add_reflection(self._server, [*self._names, *vouched, *_CARRIED])
         self.ports = tuple(self._bind(address) for address in addresses)
 
     def _bind(self, address: str) -> int:
@@ -104,13 +106,22 @@ class Server:
         """Serve inside an `async with`; at its end say NOT_SERVING, end the watches and let the other calls end."""
         await self._server.start()
         for name in self._names:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self.say(name, True)
         try:
             yield
         finally:
             await self._health.enter_graceful_shutdown()
             self._guard.end_calls(watches_in_s=min(_LAST_WORDS_S, self._drain_s), others_in_s=self._drain_s)
             await self._server.stop(self._drain_s + _LAST_WORDS_S)
+
+    async def say(self, service: str, serving: bool) -> None:
+        """Let health checks of `service` be answered so."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+    async def retire(self) -> None:
+        """Answer health checks with NOT_SERVING from now on, and all other calls as before."""
+        await self._health.enter_graceful_shutdown()
 
     def hurry(self) -> None:
         """Stop without waiting for the calls under way."""

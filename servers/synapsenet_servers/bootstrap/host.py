@@ -7,9 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import grpc
+
 from synapsenet.errors import Internal
 from synapsenet_servers.bootstrap.role import Platform, Role, Task
 from synapsenet_servers.children.supervisor import Child
+from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.not_yet_available.row import Row
 from synapsenet_servers.server import Server
 
@@ -23,10 +26,12 @@ class Host:
 
     Attributes:
         ports: the ports of the outer addresses, in their order.
+        told: what roles have to say of where else they listen.
     """
 
-    def __init__(self, servers: Sequence[Server]) -> None:
+    def __init__(self, servers: Sequence[Server], *, told: Sequence[str] = ()) -> None:
         self._servers = tuple(servers)
+        self.told = tuple(told)
         self.ports = servers[0].ports
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watches: list[asyncio.Task[None]] = []
@@ -48,6 +53,11 @@ class Host:
         if not self._failure.done():
             remedy = f"see logs/{child.spec.log.name} in the data folder, then start again"
             self._failure.set_exception(Internal("CHILD_DIED", exit_.reason, remedy=remedy))
+
+    async def retire(self) -> None:
+        """Answer health checks with NOT_SERVING from now on, and all other calls as before."""
+        for server in self._servers:
+            await server.retire()
 
     def hurry(self) -> None:
         """Let the calls under way delay the end no longer."""
@@ -98,14 +108,49 @@ async def hosting(
         options = platform.config.server
         outside = Server(external, outer, options=options, absent=rows)
         inside = Server([*external, *control], [platform.mesh], options=options, absent=rows)
-        await stack.enter_async_context(inside.serving())
-        await stack.enter_async_context(outside.serving())
-        host = Host([outside, inside])
-        stack.callback(host.close)
-        await stack.enter_async_context(
-            _background(host, [*assembled, Role(name="platform", services=(), tasks=platform.background)])
+        yield await _started(stack, platform, assembled, [outside, inside])
+
+
+@asynccontextmanager
+async def hosting_behind_envoy(
+    platform: Platform,
+    roles: Mapping[str, Assemble],
+    *,
+    listen: str,
+    absent: Iterable[Row],
+    credentials: grpc.ServerCredentials | None = None,
+    authorization: Authorization | None = None,
+) -> AsyncIterator[Host]:
+    """Serve `roles` on the one address `listen` inside an `async with`, control services too: `authorization` tells apart.
+
+    Raises:
+        FailedPrecondition: PORT_IN_USE, or what a role's store refuses.
+    """
+    async with AsyncExitStack() as stack:
+        assembled = [await assemble(platform, stack) for assemble in roles.values()]
+        server = Server(
+            [service for role in assembled for service in (*role.services, *role.control)],
+            [listen],
+            options=platform.config.server,
+            absent=absent,
+            credentials=credentials,
+            authorization=authorization,
+            vouched=[service for role in assembled if role.voucher for service in role.voucher.services],
         )
-        yield host
+        yield await _started(stack, platform, assembled, [server])
+
+
+async def _started(stack: AsyncExitStack, platform: Platform, assembled: Sequence[Role], servers: Sequence[Server]) -> Host:
+    """The servers serving and the background work running, until `stack` is closed."""
+    for server in reversed(servers):
+        await stack.enter_async_context(server.serving())
+    for voucher in (role.voucher for role in assembled if role.voucher):
+        await voucher.begin(servers[0].say)
+    host = Host(servers, told=[line for role in assembled for line in role.told])
+    stack.callback(host.close)
+    shared = Role(name="platform", services=(), tasks=platform.background)
+    await stack.enter_async_context(_background(host, [*assembled, shared]))
+    return host
 
 
 @asynccontextmanager

@@ -68,6 +68,31 @@ class Task:
     run: Callable[[], Awaitable[None]]
 
 
+class Voucher:
+    """Answers in a process's health and reflection for services that other processes serve.
+
+    Args:
+        services: their full names.
+    """
+
+    def __init__(self, services: Sequence[str]) -> None:
+        self.services = tuple(services)
+        self._known = dict.fromkeys(self.services, False)
+        self._say: Callable[[str, bool], Awaitable[None]] | None = None
+
+    async def tell(self, service: str, *, serving: bool) -> None:
+        """From now on `service` is served by somebody, or by nobody."""
+        self._known[service] = serving
+        if self._say is not None:
+            await self._say(service, serving)
+
+    async def begin(self, say: Callable[[str, bool], Awaitable[None]]) -> None:
+        """Have `say` told all that is known, and each change."""
+        self._say = say
+        for service, serving in self._known.items():
+            await say(service, serving)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
     """One service of the platform, put together.
@@ -77,12 +102,16 @@ class Role:
         services: reachable from outside, through the edge.
         control: reachable only with the mesh's identity.
         tasks: its background work.
+        voucher: for a role that answers for others.
+        told: lines for whoever starts it: where else it listens.
     """
 
     name: str
     services: Sequence[Service]
     control: Sequence[Service] = ()
     tasks: Sequence[Task] = ()
+    voucher: Voucher | None = None
+    told: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,32 +14,34 @@ _DEADLINE_S = 30.0
 _MESSAGE_BYTES = 128 << 20
 
 # Only UNAVAILABLE is retried: the call was not carried out. The throttle ends retries while most calls fail.
-_SERVICE_CONFIG = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{}],
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "1s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ],
-        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-    }
-)
+_SERVICE_CONFIG: dict[str, Any] = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to `host:port` or `unix:path`; it connects when it is first used."""
+def open_channel(address: str, *, patient: bool = False) -> grpc.aio.Channel:
+    """A channel to `host:port` or `unix:path`; it connects when it is first used.
+
+    Args:
+        patient: calls wait, up to their deadline, for a listener that is away, as a host's Envoy is while it is restarted.
+    """
     interceptors: Any = [DefaultDeadline(), *telemetry.current().channel_interceptors()]  # the last one stands next to the wire
     return grpc.aio.insecure_channel(
         address,
         options=[
-            ("grpc.service_config", _SERVICE_CONFIG),
+            ("grpc.service_config", json.dumps(_service_config(patient))),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2_000),
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
@@ -47,6 +49,11 @@ def open_channel(address: str) -> grpc.aio.Channel:
         ],
         interceptors=interceptors,
     )
+
+
+def _service_config(patient: bool) -> dict[str, Any]:
+    methods = [{**method, "waitForReady": patient} for method in _SERVICE_CONFIG["methodConfig"]]
+    return {**_SERVICE_CONFIG, "methodConfig": methods}
 
 
 class DefaultDeadline(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]  # not generic at run time

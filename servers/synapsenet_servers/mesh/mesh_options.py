@@ -21,7 +21,8 @@ class MeshOptions:
     Attributes:
         host: name of this machine in the registry, for people; empty: its host name.
         zone: where this machine is; calls stay in their zone while it has healthy instances. Empty: zones are of no account.
-        listen: where a process of roles listens: `host:port` (port 0 takes a free one), or `unix:PATH` on a lone machine.
+        listen: where a process of roles listens: `host:port` (port 0 takes a free one), or `unix:PATH`; empty: a Unix socket
+            in its own folder, open to its user alone. Unix sockets are for a lone machine.
         advertise: `host:port` under which others reach it, if that is not `listen`; needed where `listen` is a wildcard.
         socket: Unix socket of this machine's Envoy, for calls between services; open to its user alone.
         edge: Envoy also serves people, as `[edge]` says.
@@ -46,7 +47,7 @@ class MeshOptions:
 
     host: str = ""
     zone: str = ""
-    listen: str = "127.0.0.1:0"
+    listen: str = ""
     advertise: str = ""
     socket: str = "/run/synapsenet/mesh.sock"
     edge: bool = True
