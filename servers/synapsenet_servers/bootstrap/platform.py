@@ -17,11 +17,14 @@ from synapsenet.adapters.sql.membership import SqlMembership
 from synapsenet.adapters.sql.work import CommitContext, SqlWork, open_work
 from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
+from synapsenet_servers import telemetry
 from synapsenet_servers.bootstrap.data_folder import owned_folder
+from synapsenet_servers.bootstrap.observed_database import observing
 from synapsenet_servers.bootstrap.role import Platform, W
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.channels import open_channel
+from synapsenet_servers.telemetry.supervision import supervisor_gauges
 
 MESH_SOCKET = "mesh.sock"
 
@@ -49,7 +52,10 @@ async def open_platform(
         run = stack.enter_context(owned_folder(data))
         mesh = f"unix:{run / MESH_SOCKET}"
         supervisor = await stack.enter_async_context(Supervisor(clock=clock, options=config.supervisor))
-        coordination = await stack.enter_async_context(open_coordination(data / "coordination.sqlite"))
+        stack.enter_context(telemetry.current().observing_all(supervisor_gauges(supervisor)))
+        coordination = await stack.enter_async_context(
+            open_coordination(data / "coordination.sqlite", observe=observing("coordination"))
+        )
         channel = await stack.enter_async_context(open_channel(mesh))
         kinds = cache(ids)
 
@@ -57,7 +63,15 @@ async def open_platform(
             area: str, *, metadata: MetaData, unit: Callable[[Connection, CommitContext], W]
         ) -> AbstractAsyncContextManager[SqlWork[W]]:
             path = data / area / f"{area}.sqlite"
-            return open_work(path, area=area, metadata=metadata, unit=unit, clock=clock, event_ids=kinds("event"))
+            return open_work(
+                path,
+                area=area,
+                metadata=metadata,
+                unit=unit,
+                clock=clock,
+                event_ids=kinds("event"),
+                observe=observing(area),
+            )
 
         yield Platform(
             config=config,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
     from sqlalchemy import Engine
 
+    from synapsenet_servers.telemetry.transactions import Transactions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
@@ -57,6 +59,14 @@ class Telemetry:
         from synapsenet_servers.telemetry.calling import made_calls
 
         return made_calls(self)
+
+    def transactions(self, namespace: str) -> Transactions | None:
+        """What tells of the transactions of the database called `namespace`; None if nothing does."""
+        if self.instruments is None and not self.exports:
+            return None
+        from synapsenet_servers.telemetry.transactions import Transactions
+
+        return Transactions(self, namespace=namespace)
 
     def watch_engine(self, engine: Engine, *, namespace: str) -> None:
         """Have the statements of `engine` timed and, inside a trace, told as spans.

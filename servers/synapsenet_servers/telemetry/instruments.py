@@ -55,7 +55,7 @@ LOCKS_HELD = Gauge(name="synapsenet.locks.held", unit="{lock}", meaning="Locks t
 LOCKS_WAITING = Gauge(name="synapsenet.locks.waiting", unit="{waiter}", meaning="Tasks of this process that wait for a lock.")
 CHILDREN = Gauge(name="synapsenet.children", unit="{process}", meaning="Child processes that live, by state.")
 CHILD_RESTARTS = Gauge(
-    name="synapsenet.children.restarts", unit="{restart}", meaning="Restarts of the child processes that live, by name."
+    name="synapsenet.children.restarts", unit="{restart}", meaning="Restarts of the child processes that live."
 )
 CHILDREN_GIVEN_UP = Gauge(
     name="synapsenet.children.given_up", unit="{process}", meaning="Child processes that ended for good unasked.", grows=True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import JSON, BigInteger, Column, Connection, MetaData, String, Table, update
+from sqlalchemy import JSON, BigInteger, Column, Connection, LargeBinary, MetaData, String, Table, update
 
-from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.database import Database, Observe
 from synapsenet.adapters.sql.migrate import migrate
 from synapsenet.adapters.sql.sqlite import SqliteDatabase
 from synapsenet.adapters.sql.tables import UtcDateTime
@@ -44,9 +44,21 @@ epochs = Table(
     Column("highest", BigInteger, nullable=False),
 )
 
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
 
 @asynccontextmanager
-async def open_coordination(path: Path) -> AsyncIterator[Database]:
+async def open_coordination(path: Path, *, observe: Observe = nullcontext) -> AsyncIterator[Database]:
     """The coordination database at `path`.
 
     Owning the file proves that the process which granted the stored leases is gone, and with it whoever held them.
@@ -58,7 +70,8 @@ async def open_coordination(path: Path) -> AsyncIterator[Database]:
     database = SqliteDatabase(path)
     try:
         database.write_now(_prepare)
-        yield database
+        with observe(database) as observed:
+            yield observed
     finally:
         database.close()
 

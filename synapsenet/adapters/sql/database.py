@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
 
@@ -20,9 +21,11 @@ class Database(ABC):
 
     Attributes:
         name: what people know it by: a file's name, an area.
+        engines: by their purpose, what its connections come from: for whoever tells of statements and pools.
     """
 
     name: str
+    engines: Mapping[str, Engine]
 
     @abstractmethod
     async def write(
@@ -50,3 +53,7 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let what was begun end, then give the database up."""
+
+
+# Gives what stands for a database while it is open: itself, or one that also tells of what it does.
+Observe = Callable[[Database], AbstractContextManager[Database]]

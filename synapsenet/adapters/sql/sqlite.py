@@ -50,6 +50,7 @@ class SqliteDatabase(Database):
         self._writer = _engine(path, connections=1, read_only=False)
         self._write_connection: Connection | None = None
         self._reader = _engine(path, connections=_READERS, read_only=True)
+        self.engines = {"writer": self._writer, "reader": self._reader}
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{path.stem}-reader")
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, MetaData, delete
 
-from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.database import Database, Observe
 from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
 from synapsenet.adapters.sql.retention import Retention, Trimmer
@@ -133,6 +133,7 @@ async def open_work(
     event_ids: IdSource,
     retention: Retention | None = None,
     revisions: Path = MIGRATIONS,
+    observe: Observe = nullcontext,
 ) -> AsyncIterator[SqlWork[W]]:
     """An area's units of work on the SQLite file `path`, migrated to this release's schema.
 
@@ -145,7 +146,8 @@ async def open_work(
     database = SqliteDatabase(path)
     try:
         database.write_now(lambda connection: migrate(connection, area, revisions=revisions))
-        feed = SqlEventFeed(database, tables)
-        yield SqlWork(database, context, unit, feed, announce=feed.wake, trimmer=Trimmer(database, tables, kept))
+        with observe(database) as observed:
+            feed = SqlEventFeed(observed, tables)
+            yield SqlWork(observed, context, unit, feed, announce=feed.wake, trimmer=Trimmer(observed, tables, kept))
     finally:
         database.close()
