@@ -12,7 +12,7 @@ from pathlib import Path
 from synapsenet_servers.backends.kafka import kafka_backend
 from synapsenet_servers.children.launcher import environment
 from synapsenet_servers.mesh.edge import free_port
-from tests.backends import end, wait_until_ready
+from tests.backends import wait_until_ready
 
 LOOPBACK = "127.0.0.1"
 KILLED_S = 10.0
@@ -40,18 +40,12 @@ class KafkaServer:
             )
         wait_until_ready(backend, self._process, self._log)
 
-    def stop(self) -> None:
-        if self._process is not None:
-            if self._process.poll() is None:
-                self._process.send_signal(signal.SIGCONT)
-            end(self._process)
-            self._process = None
-
     def kill(self) -> None:
-        """SIGKILL."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(KILLED_S)
+        """SIGKILL: asked to end, it would wait for its clients, and it has nothing to save."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(KILLED_S)
+            self._process = None
 
     def pause(self) -> None:
         """SIGSTOP, as a host that hangs."""
@@ -72,4 +66,4 @@ def kafka_server(*, port: int = 0) -> Iterator[KafkaServer]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.kill()

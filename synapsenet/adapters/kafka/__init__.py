@@ -1,0 +1,1 @@
+"""Events on Kafka, or on whatever speaks its protocol."""
