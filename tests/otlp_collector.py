@@ -59,10 +59,14 @@ class Collector:
 
     def wait_for(self, trace: str, complete: Callable[[Sequence[SeenSpan]], bool]) -> Sequence[SeenSpan]:
         """The spans of a trace once it is `complete`, or after some time what there is."""
+        self.wait_until(lambda: complete(self.trace(trace)))
+        return self.trace(trace)
+
+    def wait_until(self, seen: Callable[[], bool]) -> None:
+        """Return once something is `seen`, or after some time."""
         deadline = time.monotonic() + WAIT_S
-        while not complete(spans := self.trace(trace)) and time.monotonic() < deadline:
+        while not seen() and time.monotonic() < deadline:
             time.sleep(0.05)
-        return spans
 
 
 class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
