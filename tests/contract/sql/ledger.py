@@ -14,6 +14,11 @@ from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork, SqlWork, 
 from synapsenet.clock import SystemClock
 from synapsenet.ids import SeededIds
 from synapsenet.testing.work import RETAINED, Entries, Entry, LedgerWork
+from tests.contract.databases import OpenRecords
+
+AREA = "ledger"
+REVISIONS = Path(__file__).parent / "revisions"
+RETENTION = Retention(events=RETAINED)
 
 metadata = MetaData()
 add_platform_tables(metadata)
@@ -44,13 +49,19 @@ class SqlLedgerWork(SqlUnitOfWork, LedgerWork):
 
 
 def open_ledger(path: Path) -> AbstractAsyncContextManager[SqlWork[SqlLedgerWork]]:
+    """On the SQLite file `path`."""
     return open_work(
         path,
-        area="ledger",
+        area=AREA,
         metadata=metadata,
         unit=SqlLedgerWork,
         clock=SystemClock(),
         event_ids=SeededIds("event", 1),
-        retention=Retention(events=RETAINED),
-        revisions=Path(__file__).parent / "revisions",
+        retention=RETENTION,
+        revisions=REVISIONS,
     )
+
+
+def open_ledger_on(records: OpenRecords) -> AbstractAsyncContextManager[SqlWork[SqlLedgerWork]]:
+    """On whatever `records` keeps areas in."""
+    return records(AREA, metadata=metadata, unit=SqlLedgerWork, clock=SystemClock(), retention=RETENTION, revisions=REVISIONS)

@@ -1,0 +1,43 @@
+"""One PostgreSQL for all contract suites; each test finds it empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from synapsenet.adapters.sql.postgres_options import PostgresOptions
+from tests.contract.databases import (
+    KINDS,
+    OpenRecords,
+    empty,
+    schema_engine,
+    schema_records,
+    sqlite_engine,
+    sqlite_records,
+)
+from tests.postgres_server import RunningPostgres, postgres_server
+
+
+@pytest.fixture(scope="session")
+def running_postgres() -> Iterator[RunningPostgres]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_options(running_postgres: RunningPostgres) -> PostgresOptions:
+    options = PostgresOptions(url=running_postgres.url)
+    empty(options)
+    return options
+
+
+@pytest.fixture(params=KINDS)
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> OpenRecords:
+    """An area's records on each database in turn."""
+    if request.param == "sqlite":
+        return sqlite_records(tmp_path)
+    options: PostgresOptions = request.getfixturevalue("postgres_options")
+    return schema_records(options, tmp_path)
