@@ -17,6 +17,7 @@ from synapsenet.ids import IdSource
 from synapsenet.platform.artifacts import ArtifactStore
 from synapsenet.platform.locks import Locks
 from synapsenet.platform.membership import Membership
+from synapsenet.platform.tokens import Tokens
 
 if TYPE_CHECKING:
     from synapsenet_servers.children.supervisor import Supervisor
@@ -125,6 +126,7 @@ class Platform:
         run: a private folder with a short path, for sockets.
         channel: the channel to another area's services, external and control ones, with deadlines and retries set.
         mesh: the address, `unix:…` or `host:port`, that the platform's own child processes dial.
+        tokens: the bearer tokens of callers from outside; None where nobody is asked for one.
         background: work that what the platform handed out needs done; added to while roles are put together, run with theirs.
     """
 
@@ -140,4 +142,5 @@ class Platform:
     supervisor: Supervisor
     channel: Callable[[str], grpc.aio.Channel]
     mesh: str
+    tokens: Tokens | None = None
     background: list[Task] = field(default_factory=list)

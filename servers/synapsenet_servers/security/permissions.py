@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from synapsenet.platform.scopes import Level, Scope
+from synapsenet.errors import InvalidArgument
+from synapsenet.platform.scopes import ANY_AREA, Level, Scope, parse_scope
 
 
 class Access(Enum):
@@ -72,6 +73,20 @@ def need(method: str) -> Need:
         return Need(Access.SCOPED, _admin())
     level = EXCEPTIONS.get(method) or LEVELS.get(named["verb"], Level.ADMIN)
     return Need(Access.SCOPED, Scope(named["area"], level))
+
+
+def known_scope(text: str) -> Scope:
+    """The scope that `text` spells, of an area that there is.
+
+    Raises:
+        InvalidArgument: SCOPE_INVALID; SCOPE_OF_NO_AREA.
+    """
+    scope = parse_scope(text)
+    if scope.area not in (ANY_AREA, *AREAS):
+        raise InvalidArgument(
+            "SCOPE_OF_NO_AREA", f"there is no area {scope.area!r}", field="scope", remedy=f"choose of *, {', '.join(AREAS)}"
+        )
+    return scope
 
 
 def _admin() -> Scope:
