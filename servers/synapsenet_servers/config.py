@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from synapsenet.adapters.etcd.options import EtcdOptions
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.errors import InvalidArgument
 from synapsenet.experiments.options import ExperimentsOptions
@@ -51,6 +52,7 @@ class Config(BaseSettings):
     security: SecurityOptions = Field(default_factory=SecurityOptions)
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions)
     kafka: KafkaOptions = Field(default_factory=KafkaOptions)
+    etcd: EtcdOptions = Field(default_factory=EtcdOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)

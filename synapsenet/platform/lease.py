@@ -23,8 +23,13 @@ class Lease:
         self.name = name
         self._clock = clock
         self._ttl = ttl
+        self._sent_at = granted_at
         self._deadline = granted_at + ttl
         self._lost = asyncio.Event()
+
+    @property
+    def is_lost(self) -> bool:
+        return self._lost.is_set() or self._clock.monotonic() >= self._deadline
 
     def check(self) -> None:
         """Pass while the lease surely holds.
@@ -32,7 +37,7 @@ class Lease:
         Raises:
             Aborted: LOCK_LOST.
         """
-        if self._lost.is_set() or self._clock.monotonic() >= self._deadline:
+        if self.is_lost:
             self._lost.set()
             raise Aborted("LOCK_LOST", f"the lease on {self.name} ran out", remedy="give up what it protected and start again")
 
@@ -41,21 +46,35 @@ class Lease:
         await self._lost.wait()
 
     async def keep(self, renew: Callable[[], Awaitable[bool]]) -> None:
-        """Renew three times a `ttl` until cancelled or lost; `renew` says whether the grantor still knows the lease."""
+        """Renew three times a `ttl` until cancelled or lost; `renew` says whether the grantor still knows the lease.
+
+        A renewal that does not end is left at the deadline: whoever holds something under the lease is told in time.
+        """
         while not self._lost.is_set():
-            await self._clock.sleep(self._ttl / _RENEWALS_PER_TTL)
-            sent_at = self._clock.monotonic()
-            if sent_at >= self._deadline:
+            await self._clock.sleep(self._sent_at + self._ttl / _RENEWALS_PER_TTL - self._clock.monotonic())
+            self._sent_at = self._clock.monotonic()
+            if self._sent_at >= self._deadline:
                 self._lost.set()
                 return
             try:
-                known = await renew()
+                known = await self._before_deadline(renew)
             except SynapseError:
                 continue  # a grantor that does not answer costs nothing until the deadline
             if known:
-                self._deadline = sent_at + self._ttl
+                self._deadline = self._sent_at + self._ttl
             else:
                 self._lost.set()
+
+    async def _before_deadline(self, renew: Callable[[], Awaitable[bool]]) -> bool:
+        """What `renew` says, or that the lease is lost."""
+        asked = asyncio.ensure_future(renew())
+        ended = asyncio.ensure_future(self._clock.sleep(self._deadline - self._clock.monotonic()))
+        try:
+            await asyncio.wait((asked, ended), return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else False
+        finally:
+            asked.cancel()
+            ended.cancel()
 
 
 @asynccontextmanager

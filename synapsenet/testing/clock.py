@@ -1,18 +1,42 @@
-"""A clock that tests move by hand."""
+"""Clocks that tests move by hand."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
+import time
+from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
 
-from synapsenet.clock import Clock
+from synapsenet.clock import Clock, SystemClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-class FakeClock(Clock):
+class MovedClock(Clock):
+    """A clock whose passing is the test's to say."""
+
+    @abstractmethod
+    async def advance(self, seconds: float) -> None:
+        """Let `seconds` pass: wall and monotonic time, waking sleepers at their own instants."""
+
+    @abstractmethod
+    def jump(self, seconds: float) -> None:
+        """Let `seconds` pass in which nobody ran, as after SIGSTOP and SIGCONT: sleepers wake late."""
+
+
+class RealClock(SystemClock, MovedClock):
+    """The machine's clocks, for stores that keep their own time: what a fake one says at once takes as long as it says."""
+
+    async def advance(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def jump(self, seconds: float) -> None:
+        time.sleep(seconds)  # on the event loop's own thread: nobody runs
+
+
+class FakeClock(MovedClock):
     """Stands still until `advance`; whoever sleeps on it wakes in the order of their deadlines."""
 
     def __init__(self, start: datetime = NOON) -> None:
@@ -37,7 +61,6 @@ class FakeClock(Clock):
         await woken.wait()
 
     async def advance(self, seconds: float) -> None:
-        """Let `seconds` pass: wall and monotonic time, waking sleepers at their own instants."""
         end = self._elapsed + seconds
         await _settle()
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -48,7 +71,6 @@ class FakeClock(Clock):
         await _settle()
 
     def jump(self, seconds: float) -> None:
-        """Let `seconds` pass in which nobody ran, as after SIGSTOP and SIGCONT: sleepers wake late."""
         self._elapsed += seconds
         while self._sleepers and self._sleepers[0][0] <= self._elapsed:
             heapq.heappop(self._sleepers)[2].set()

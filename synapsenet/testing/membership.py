@@ -1,4 +1,4 @@
-"""What every registry of instances promises. The clock is a fake one."""
+"""What every registry of instances promises. Time passes as the clock of the test says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from synapsenet.errors import Aborted
 from synapsenet.platform.membership import Instance, Membership
-from synapsenet.testing.clock import FakeClock
+from synapsenet.testing.clock import MovedClock
 
 TTL = 9.0
 DEADLINE = 10.0
@@ -25,8 +25,10 @@ async def names(membership: Membership, group: str = "features") -> list[str]:
 class MembershipContract:
     """Run over every adapter by a class that provides the fixtures `membership` and `clock`."""
 
+    ttl = TTL
+
     async def test_an_instance_is_listed_as_it_registered_while_it_is_there(self, membership: Membership) -> None:
-        async with membership.join(instance("a"), ttl=TTL) as joined:
+        async with membership.join(instance("a"), ttl=self.ttl) as joined:
             (listed,) = await membership.instances("features")
             assert listed == joined.instance
             assert (listed.address, listed.zone, listed.metadata) == ("127.0.0.1:1", "z", {"pid": "7"})
@@ -34,9 +36,9 @@ class MembershipContract:
 
     async def test_groups_are_apart_and_instances_ordered_by_id(self, membership: Membership) -> None:
         async with (
-            membership.join(instance("b"), ttl=TTL),
-            membership.join(instance("a"), ttl=TTL),
-            membership.join(instance("c", group="models"), ttl=TTL),
+            membership.join(instance("b"), ttl=self.ttl),
+            membership.join(instance("a"), ttl=self.ttl),
+            membership.join(instance("c", group="models"), ttl=self.ttl),
         ):
             assert await names(membership) == ["a", "b"]
             assert await names(membership, "models") == ["c"]
@@ -44,16 +46,16 @@ class MembershipContract:
     async def test_an_instance_that_joins_again_has_a_higher_incarnation(self, membership: Membership) -> None:
         incarnations = []
         for _ in range(3):
-            async with membership.join(instance("a"), ttl=TTL) as joined:
+            async with membership.join(instance("a"), ttl=self.ttl) as joined:
                 incarnations.append(joined.instance.incarnation)
         assert incarnations == sorted(set(incarnations))
 
-    async def test_who_was_replaced_finds_out_at_the_next_renewal(self, membership: Membership, clock: FakeClock) -> None:
+    async def test_who_was_replaced_finds_out_at_the_next_renewal(self, membership: Membership, clock: MovedClock) -> None:
         async with (
-            membership.join(instance("a", address="old:1"), ttl=TTL) as old,
-            membership.join(instance("a", address="new:1"), ttl=TTL) as new,
+            membership.join(instance("a", address="old:1"), ttl=self.ttl) as old,
+            membership.join(instance("a", address="new:1"), ttl=self.ttl) as new,
         ):
-            await clock.advance(TTL / 3)
+            await clock.advance(self.ttl / 3)
             await asyncio.wait_for(old.lost(), DEADLINE)
             with pytest.raises(Aborted):
                 old.check()
@@ -62,24 +64,24 @@ class MembershipContract:
             assert listed.address == "new:1"
 
     async def test_the_leaving_of_who_was_replaced_does_not_remove_the_new_one(self, membership: Membership) -> None:
-        old = membership.join(instance("a", address="old:1"), ttl=TTL)
+        old = membership.join(instance("a", address="old:1"), ttl=self.ttl)
         await old.__aenter__()
-        async with membership.join(instance("a", address="new:1"), ttl=TTL):
+        async with membership.join(instance("a", address="new:1"), ttl=self.ttl):
             await old.__aexit__(None, None, None)
             assert await names(membership) == ["a"]
 
-    async def test_an_instance_lives_on_by_keepalive(self, membership: Membership, clock: FakeClock) -> None:
-        async with membership.join(instance("a"), ttl=TTL) as joined:
+    async def test_an_instance_lives_on_by_keepalive(self, membership: Membership, clock: MovedClock) -> None:
+        async with membership.join(instance("a"), ttl=self.ttl) as joined:
             for _ in range(12):
-                await clock.advance(TTL / 6)
-                async with membership.join(instance("beside"), ttl=TTL):
+                await clock.advance(self.ttl / 6)
+                async with membership.join(instance("beside"), ttl=self.ttl):
                     pass  # written behind the renewal, which is over therefore, however slow the disk is
             joined.check()
             assert await names(membership) == ["a"]
 
-    async def test_an_instance_that_was_paused_past_its_ttl_is_gone(self, membership: Membership, clock: FakeClock) -> None:
-        async with membership.join(instance("a"), ttl=TTL) as joined:
-            clock.jump(TTL + 1)
+    async def test_an_instance_that_was_paused_past_its_ttl_is_gone(self, membership: Membership, clock: MovedClock) -> None:
+        async with membership.join(instance("a"), ttl=self.ttl) as joined:
+            clock.jump(self.ttl + 1)
             assert await names(membership) == []
             with pytest.raises(Aborted):
                 joined.check()
@@ -94,9 +96,9 @@ class MembershipContract:
         watching = asyncio.create_task(watch())
         async with asyncio.timeout(DEADLINE):
             assert await seen.get() == []
-            async with membership.join(instance("a"), ttl=TTL):
+            async with membership.join(instance("a"), ttl=self.ttl):
                 assert await seen.get() == ["a"]
-                async with membership.join(instance("b"), ttl=TTL):
+                async with membership.join(instance("b"), ttl=self.ttl):
                     assert await seen.get() == ["a", "b"]
                 assert await seen.get() == ["a"]
             assert await seen.get() == []

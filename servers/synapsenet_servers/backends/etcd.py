@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from synapsenet.errors import FailedPrecondition
 from synapsenet_servers.backends.backend import Backend
 
+_METRICS_HOST = "127.0.0.1"
 _READY_S = 1.0
 _KEPT = "1h"  # of history: a watcher that was away for longer reads everything anew
 
@@ -59,7 +59,7 @@ class EtcdMember:
 
     @property
     def metrics_url(self) -> str:
-        return f"http://127.0.0.1:{self.metrics_port}"
+        return f"http://{_METRICS_HOST}:{self.metrics_port}"
 
 
 def etcd_backend(member: EtcdMember, *, data: Path, members: Sequence[EtcdMember] = (), tls: EtcdTls | None = None) -> Backend:
@@ -115,8 +115,11 @@ def _tls_arguments(tls: EtcdTls) -> Sequence[str]:
 
 def _is_healthy(member: EtcdMember) -> bool:
     """Whether it has a leader and answers reads."""
+    connection = http.client.HTTPConnection(_METRICS_HOST, member.metrics_port, timeout=_READY_S)
     try:
-        with urllib.request.urlopen(f"{member.metrics_url}/health", timeout=_READY_S) as answer:
-            return bool(answer.status == 200 and b'"true"' in answer.read())
-    except (OSError, urllib.error.URLError):
+        connection.request("GET", "/health")
+        return b'"true"' in connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from synapsenet.adapters.sql.coordination import epochs as table
 from synapsenet.adapters.sql.database import Database
@@ -39,6 +41,21 @@ class SqlEpochs:
         known = await self._database.read(lambda connection: _read(connection, name))
         value = await seen()
         return await self._database.write(lambda connection: _settle(connection, name, known, value))
+
+    async def raised(self, name: str) -> int:
+        """An epoch of counter `name` higher than every one before, for who cannot tell whether the counter was set back."""
+        return await self._database.write(lambda connection: _raise(connection, name))
+
+
+def _raise(connection: Connection, name: str) -> int:
+    """One statement, so that of two who raise it together each gets its own."""
+    insert_into: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    raised = (
+        insert_into(table)
+        .values(name=name, epoch=1, highest=0)
+        .on_conflict_do_update(index_elements=[table.c.name], set_={"epoch": table.c.epoch + 1})
+    )
+    return int(connection.execute(raised.returning(table.c.epoch)).scalar_one())
 
 
 def _read(connection: Connection, name: str) -> _Known | None:
