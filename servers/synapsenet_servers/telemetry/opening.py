@@ -51,7 +51,7 @@ def open_telemetry(options: TelemetryOptions, *, service: str, instance: str = "
     service = os.environ.get("OTEL_SERVICE_NAME") or service
     wants_traces = options.traces and not exporters.disabled and bool(exporters.traces or options.log_format == "json")
     wants_metrics = not exporters.disabled and bool(exporters.metrics or options.prometheus)
-    configure_logs(options, service=service, instance=instance, ids=_current_ids if wants_traces else None)
+    configure_logs(options, service=service, instance=instance, ids=current_ids if wants_traces else None)
     if not wants_traces and not wants_metrics:
         with becoming(OFF):
             yield OFF
@@ -75,7 +75,8 @@ def open_telemetry(options: TelemetryOptions, *, service: str, instance: str = "
         yield telemetry
 
 
-def _current_ids() -> tuple[str, str] | None:
+def current_ids() -> tuple[str, str] | None:
+    """The ids of the current trace and span, in hexadecimal; None outside of any."""
     from opentelemetry import trace
 
     context = trace.get_current_span().get_span_context()
