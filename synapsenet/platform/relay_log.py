@@ -91,3 +91,19 @@ class RelayLog(ABC):
         Raises:
             Aborted: RELAY_SUPERSEDED.
         """
+
+
+class ParkedEvents(ABC):
+    """An area's parked events, as operators see them. A relay looks at what they did within its `parked_check_s`."""
+
+    @abstractmethod
+    async def refused(self, *, limit: int) -> tuple[Sequence[ParkedEvent], int]:
+        """The first `limit` refused events by position, and how many wait behind refused ones."""
+
+    @abstractmethod
+    async def retry(self, event_id: str = "") -> int:
+        """Let a refused event, or all of them, be tried again; how many."""
+
+    @abstractmethod
+    async def skip(self, event_id: str) -> int:
+        """Give a refused event up: it is never passed on, and those behind it follow; 1, or 0 if there is no such event."""

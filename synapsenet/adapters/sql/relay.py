@@ -13,7 +13,7 @@ from synapsenet.adapters.sql.retention import SHARD
 from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.errors import Aborted
 from synapsenet.platform.events import Event, EventFeed
-from synapsenet.platform.relay_log import ParkedEvent, RelayLog, Shard
+from synapsenet.platform.relay_log import ParkedEvent, ParkedEvents, RelayLog, Shard
 
 
 class SqlRelayLog(RelayLog):
@@ -117,15 +117,14 @@ class SqlRelayLog(RelayLog):
             connection.execute(insert(parked), rows)
 
 
-class SqlParkedEvents:
-    """An area's parked events, as operators see them. A relay looks at what they did within its `parked_check_s`."""
+class SqlParkedEvents(ParkedEvents):
+    """The table that relays park events in."""
 
     def __init__(self, database: Database, tables: PlatformTables) -> None:
         self._database = database
         self._parked = tables.parked_events
 
-    async def list(self, *, limit: int) -> tuple[Sequence[ParkedEvent], int]:
-        """The first `limit` refused events by position, and how many wait behind refused ones."""
+    async def refused(self, *, limit: int) -> tuple[Sequence[ParkedEvent], int]:
         parked = self._parked.c
         query = select(self._parked).where(parked.reason != "").order_by(parked.position).limit(limit)
         behind = select(func.count()).select_from(self._parked).where(parked.reason == "")
@@ -136,14 +135,12 @@ class SqlParkedEvents:
         return await self._database.read(look)
 
     async def retry(self, event_id: str = "") -> int:
-        """Let a refused event, or all of them, be tried again; how many."""
         parked = self._parked.c
         which = (parked.event_id == event_id) if event_id else (parked.reason != "")
         statement = update(self._parked).where(which, parked.reason != "").values(reason="")
         return await self._database.tend(lambda connection: connection.execute(statement).rowcount)
 
     async def skip(self, event_id: str) -> int:
-        """Give a refused event up: it is never sent, and those behind it follow; 1, or 0 if there is no such event."""
         parked = self._parked.c
         statement = delete(self._parked).where(parked.event_id == event_id, parked.reason != "")
         return await self._database.tend(lambda connection: connection.execute(statement).rowcount)

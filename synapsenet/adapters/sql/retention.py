@@ -26,7 +26,7 @@ class Retention:
     Attributes:
         events: positioned events that watchers can resume from; older ones are trimmed.
         requests: how long a request id is recognised.
-        relayed: whether a relay sends the events to a broker: then none is trimmed before it was sent.
+        relayed: whether a relay sends the events to a broker: then none is trimmed before it was sent, or while it is parked.
     """
 
     events: int = 1_000_000
@@ -75,4 +75,5 @@ class Trimmer:
         if not self._relayed:
             return limit
         sent = connection.execute(select(func.min(self._tables.relay_progress.c.position))).scalar()
-        return min(limit, int(sent or 0))
+        parked = connection.execute(select(func.min(self._tables.parked_events.c.position) - 1)).scalar()
+        return min(limit, int(sent or 0), limit if parked is None else int(parked))
