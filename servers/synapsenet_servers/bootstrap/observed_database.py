@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 
-from synapsenet.adapters.sql.database import Database, Observe
+from synapsenet.adapters.sql.database import Database, Observe, Pool
 from synapsenet_servers import telemetry
 from synapsenet_servers.telemetry.instruments import CONNECTIONS, CONNECTIONS_MAX, WRITERS, Gauge, Labels, Read
 
@@ -29,7 +29,7 @@ def observing(area: str) -> Observe:
         if transactions is None:
             yield database
             return
-        for engine in database.engines.values():
+        for engine in database.engines:
             told.watch_engine(engine, namespace=area)
         observed = ObservedDatabase(database, transactions)
         with told.observing_all(_gauges(observed, area)):
@@ -73,6 +73,9 @@ class ObservedDatabase(Database):
     def write_now(self, commit: Callable[[Connection], T]) -> T:
         return self._database.write_now(commit)
 
+    def pools(self) -> Sequence[Pool]:
+        return self._database.pools()
+
     def close(self) -> None:
         self._database.close()
 
@@ -92,19 +95,16 @@ def _gauges(database: ObservedDatabase, area: str) -> Iterable[tuple[Gauge, Read
     return (
         (WRITERS, lambda: [(database.writing, {"db.namespace": area})]),
         (CONNECTIONS, lambda: _connections(database, area)),
-        (CONNECTIONS_MAX, lambda: _most_connections(database, area)),
+        (CONNECTIONS_MAX, lambda: [(pool.most, _pool(area, pool)) for pool in database.pools()]),
     )
 
 
 def _connections(database: Database, area: str) -> Iterable[tuple[float, Labels]]:
-    for purpose, engine in database.engines.items():
-        pool: Any = engine.pool  # its base class does not promise to count
-        labels = {"db.client.connection.pool.name": f"{area}/{purpose}"}
-        yield pool.checkedout(), labels | {"db.client.connection.state": "used"}
-        yield pool.checkedin(), labels | {"db.client.connection.state": "idle"}
+    for pool in database.pools():
+        labels = _pool(area, pool)
+        yield pool.used, labels | {"db.client.connection.state": "used"}
+        yield pool.idle, labels | {"db.client.connection.state": "idle"}
 
 
-def _most_connections(database: Database, area: str) -> Iterable[tuple[float, Labels]]:
-    for purpose, engine in database.engines.items():
-        pool: Any = engine.pool
-        yield pool.size(), {"db.client.connection.pool.name": f"{area}/{purpose}"}
+def _pool(area: str, pool: Pool) -> dict[str, str]:
+    return {"db.client.connection.pool.name": f"{area}/{pool.purpose}"}

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A database's connections for one purpose, as they are at the moment.
+
+    Attributes:
+        purpose: what they are for, one word.
+        used: connections on which somebody's work goes on.
+        idle: connections that are open and free.
+        most: connections that may be open.
+    """
+
+    purpose: str
+    used: int
+    idle: int
+    most: int
 
 
 class Database(ABC):
@@ -21,11 +39,11 @@ class Database(ABC):
 
     Attributes:
         name: what people know it by: a file's name, an area.
-        engines: by their purpose, what its connections come from: for whoever tells of statements and pools.
+        engines: what its connections come from: for whoever tells of statements.
     """
 
     name: str
-    engines: Mapping[str, Engine]
+    engines: Sequence[Engine]
 
     @abstractmethod
     async def write(
@@ -49,6 +67,10 @@ class Database(ABC):
     @abstractmethod
     def write_now(self, commit: Callable[[Connection], T]) -> T:
         """`commit` on the calling thread: for opening and migrating, before anybody else writes."""
+
+    @abstractmethod
+    def pools(self) -> Sequence[Pool]:
+        """Its connections, by purpose; to be asked on the event loop."""
 
     @abstractmethod
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from synapsenet.adapters.sql.database import Pool
 from synapsenet.adapters.sql.postgres_failures import busy
 
 T = TypeVar("T")
@@ -52,6 +53,11 @@ class Session:
             connection.invalidate()
             connection.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a connection."""
+        return self._connection is not None
+
     def begin_job(self) -> int:
         """A number for what begins now, by which it can be cut."""
         with self._door:
@@ -86,6 +92,7 @@ class Lane:
         self._wait_s = wait_s
         self._job_s = job_s
         self._max_waiting = max_waiting
+        self._size = size
         self._waiting = 0
         self._idle = [Session(engine) for _ in range(size)]
         self._free = asyncio.Semaphore(size)
@@ -141,6 +148,11 @@ class Lane:
     def _give_back(self, session: Session) -> None:
         self._idle.append(session)
         self._free.release()
+
+    def pool(self, purpose: str) -> Pool:
+        """Its connections at the moment."""
+        idle = sum(session.is_open for session in self._idle)
+        return Pool(purpose=purpose, used=self._size - len(self._idle), idle=idle, most=self._size)
 
     def close(self) -> None:
         """Let what was begun end, within bounds; then close every connection."""

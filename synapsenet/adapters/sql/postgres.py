@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.database import Database, Pool
 from synapsenet.adapters.sql.lane import Lane, Session
 from synapsenet.adapters.sql.postgres_failures import away, is_away, translated_postgres
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
@@ -52,6 +52,7 @@ class PostgresDatabase(Database):
         self._options = options
         self._turn = f"BEGIN; SELECT pg_advisory_xact_lock({lock_key('work', area)}), pg_current_xact_id()::text"
         engine = self._engine = _engine(area, options)
+        self.engines = (engine,)
 
         def lane(size: int) -> Lane:
             return Lane(engine, name=area, size=size, wait_s=options.wait_s, job_s=options.transaction_s)
@@ -80,6 +81,9 @@ class PostgresDatabase(Database):
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         return await self._reading.run(lambda session: self._read(session, query))
+
+    def pools(self) -> Sequence[Pool]:
+        return (self._writing.pool("write"), self._tending.pool("tend"), self._reading.pool("read"))
 
     def write_now(self, commit: Callable[[Connection], T]) -> T:
         with self._alone() as session:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, MetaData
 
-from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.database import Database, Observe
 from synapsenet.adapters.sql.epochs import SqlEpochs
 from synapsenet.adapters.sql.events import SqlEventFeed
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
@@ -46,9 +46,13 @@ class PostgresServer:
         coordination: the schema that belongs to no area.
         epochs: of counters kept elsewhere.
         notices: to be run in the background once.
+        observe: for each area's database, what stands for it.
     """
 
-    def __init__(self, options: PostgresOptions, clock: Clock, coordination: Database) -> None:
+    def __init__(
+        self, options: PostgresOptions, clock: Clock, coordination: Database, observe: Callable[[str], Observe]
+    ) -> None:
+        self.observe = observe
         self.options = options
         self.clock = clock
         self.coordination = coordination
@@ -72,8 +76,13 @@ class OpenPostgresRecords(Protocol):
 
 
 @asynccontextmanager
-async def open_postgres(options: PostgresOptions, clock: Clock) -> AsyncIterator[PostgresServer]:
+async def open_postgres(
+    options: PostgresOptions, clock: Clock, *, observe: Callable[[str], Observe] = lambda _area: nullcontext
+) -> AsyncIterator[PostgresServer]:
     """The server that `options` name, inside an `async with`.
+
+    Args:
+        observe: for each area, gives what stands for its database.
 
     Raises:
         Unavailable: DATABASE_UNAVAILABLE.
@@ -82,7 +91,8 @@ async def open_postgres(options: PostgresOptions, clock: Clock) -> AsyncIterator
     """
     await asyncio.to_thread(_check, options)
     async with open_schema(COORDINATION, options) as coordination:
-        yield PostgresServer(options, clock, coordination)
+        with observe(COORDINATION)(coordination) as observed:
+            yield PostgresServer(options, clock, observed, observe)
 
 
 @asynccontextmanager
@@ -122,14 +132,15 @@ def postgres_records(
     ) -> AsyncIterator[SqlWork[W]]:
         tables = PlatformTables(metadata, positioned=False)
         context = CommitContext(tables=tables, clock=server.clock, event_ids=event_ids, retention=kept)
-        async with open_schema(area, server.options, revisions=revisions) as database:
-            feed = SqlEventFeed(database, tables)
-            trimmer = Trimmer(database, tables, kept)
-            sequencer = Sequencer(database, tables, feed, locks=locks, holder=holder, clock=server.clock, trimmer=trimmer)
-            server.notices.listen(area, News.POSITIONED, feed.wake)
-            server.notices.listen(area, News.COMMITTED, sequencer.look)
-            background(f"sequencer of {area}", sequencer.run)
-            yield SqlWork(database, context, unit, feed, announce=sequencer.committed)
+        async with open_schema(area, server.options, revisions=revisions) as opened:
+            with server.observe(area)(opened) as database:
+                feed = SqlEventFeed(database, tables)
+                trimmer = Trimmer(database, tables, kept)
+                sequencer = Sequencer(database, tables, feed, locks=locks, holder=holder, clock=server.clock, trimmer=trimmer)
+                server.notices.listen(area, News.POSITIONED, feed.wake)
+                server.notices.listen(area, News.COMMITTED, sequencer.look)
+                background(f"sequencer of {area}", sequencer.run)
+                yield SqlWork(database, context, unit, feed, announce=sequencer.committed)
 
     return open_records
 

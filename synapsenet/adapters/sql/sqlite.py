@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from synapsenet.adapters.ownership import own
-from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.database import Database, Pool
 from synapsenet.adapters.sql.failures import translated
 from synapsenet.errors import ResourceExhausted
 
@@ -50,7 +50,7 @@ class SqliteDatabase(Database):
         self._writer = _engine(path, connections=1, read_only=False)
         self._write_connection: Connection | None = None
         self._reader = _engine(path, connections=_READERS, read_only=True)
-        self.engines = {"writer": self._writer, "reader": self._reader}
+        self.engines = (self._writer, self._reader)
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{path.stem}-reader")
         try:
@@ -97,6 +97,14 @@ class SqliteDatabase(Database):
 
     def write_now(self, commit: Callable[[Connection], T]) -> T:
         return self._write(commit, relaxed=False)
+
+    def pools(self) -> Sequence[Pool]:
+        writing = int(self._pending > 0)
+        reading: Any = self._reader.pool  # its base class does not promise to count
+        return (
+            Pool(purpose="write", used=writing, idle=1 - writing, most=1),
+            Pool(purpose="read", used=reading.checkedout(), idle=reading.checkedin(), most=reading.size()),
+        )
 
     def _write(self, commit: Callable[[Connection], T], relaxed: bool) -> T:
         with _explained(self.path):

@@ -144,7 +144,7 @@ async def test_transactions_and_statements_are_timed_by_area(told: Told, tmp_pat
     assert {"db.namespace": "models", "synapsenet.transaction.kind": "write"} in transactions
     assert {"db.system.name": "sqlite", "db.namespace": "models", "db.operation.name": "INSERT"} in statements
     assert waiting["models"] == 0
-    assert {"db.client.connection.pool.name": "models/reader", "db.client.connection.state": "idle"} in pools
+    assert {"db.client.connection.pool.name": "models/write", "db.client.connection.state": "idle"} in pools
 
 
 async def test_a_line_logged_in_a_call_carries_the_ids_of_its_trace(
