@@ -12,7 +12,7 @@ from synapsenet_servers.mesh.descriptors import CARRIED, external_services, role
 from synapsenet_servers.mesh.identities import EDGE, MESH, to_services
 from synapsenet_servers.mesh.mesh_options import MeshOptions
 from synapsenet_servers.mesh.options import EdgeOptions
-from synapsenet_servers.mesh.typed import Tree, typed
+from synapsenet_servers.mesh.typed import Tree, named, typed
 from synapsenet_servers.security.options import SecurityOptions
 
 MESH_ROLE = "mesh"
@@ -23,6 +23,10 @@ _UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # Only once nobody is healthy are the unhealthy tried: a health check that is late must not stop a role's last instance.
 _PANIC_BELOW_PERCENT = 1.0
+
+
+# A share of few calls is none: as many are retried at one time whatever the budget.
+_ALWAYS_RETRIED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +117,24 @@ def _cluster(options: MeshOptions, name: str, role: str, checked: str, endpoints
             "eds_config": {"path_config_source": {"path": str(endpoints)}, "resource_api_version": "V3"},
         },
         # The replica with the fewest calls under way: one that is slow has more, and gets fewer.
-        "lb_policy": "LEAST_REQUEST",
-        "least_request_lb_config": {"selection_method": "FULL_SCAN"},
-        "common_lb_config": {"healthy_panic_threshold": {"value": _PANIC_BELOW_PERCENT}},
+        "load_balancing_policy": {"policies": [{"typed_extension_config": _least_request()}]},
+        # At once: Envoy would gather changes of health for a second, which is for clusters of thousands.
+        "common_lb_config": {"healthy_panic_threshold": {"value": _PANIC_BELOW_PERCENT}, "update_merge_window": "0s"},
         # Who deregisters gets no calls from then on, healthy as it is while it drains.
         "ignore_health_on_host_removal": True,
         "health_checks": [_health_check(options, checked)],
         "outlier_detection": _outliers(options),
-        "circuit_breakers": _bounds(options.connections, options.calls, options.retry_percent),
+        "circuit_breakers": _bounds(
+            options.connections, options.calls, options.retry_percent, always_retried=_ALWAYS_RETRIED
+        ),
         "typed_extension_protocol_options": _http2(ping_s=options.ping_s),
     }
+
+
+def _least_request() -> Tree:
+    """Of all instances, not of two drawn by chance: there are few, and chance draws the same one twice."""
+    kind = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest"
+    return named("envoy.load_balancing_policies.least_request", kind, selection_method="FULL_SCAN")
 
 
 def _health_check(options: MeshOptions, service: str) -> Tree:
@@ -176,12 +188,12 @@ def _retry(options: MeshOptions) -> Tree:
     }
 
 
-def _bounds(connections: int, calls: int, retry_percent: float) -> Tree:
+def _bounds(connections: int, calls: int, retry_percent: float, *, always_retried: int = 3) -> Tree:
     thresholds = {
         "max_connections": connections,
         "max_pending_requests": calls,
         "max_requests": calls,
-        "retry_budget": {"budget_percent": {"value": retry_percent}, "min_retry_concurrency": 3},
+        "retry_budget": {"budget_percent": {"value": retry_percent}, "min_retry_concurrency": always_retried},
     }
     return {"thresholds": [thresholds]}
 

@@ -89,10 +89,12 @@ class EndpointFiles:
         Raises:
             OSError: the file could not be written; the next `repair` tries again.
         """
-        self._counts[role] = len(instances)
         if not instances:
-            _log.warning("no instance of %s is registered; its last ones stay known", role)
+            if self._counts.get(role):
+                _log.warning("no instance of %s is registered any more; its last ones stay known", role)
+            self._counts[role] = 0
             return False
+        self._counts[role] = len(instances)
         content = _encoded(assignment(role, instances, zone=self._zone))
         if content == self._contents.get(role):
             return False
