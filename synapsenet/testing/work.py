@@ -87,6 +87,13 @@ async def positioned(ledger: Ledger, count: int, *, after: int = 0) -> list[Even
     return events
 
 
+async def reaching(ledger: Ledger, position: int) -> None:
+    """Return when the event at `position` can be read: whoever gives positions may come after the commit."""
+    async with asyncio.timeout(DEADLINE):
+        async for _ in ledger.feed.watch(after=position - 1):
+            return
+
+
 async def trimming(ledger: Ledger) -> None:
     """Read the log from its start until that is refused: whoever keeps it within its bounds may come after the commit."""
     async with asyncio.timeout(DEADLINE):
@@ -196,9 +203,7 @@ class UnitOfWorkContract:
         watching = asyncio.create_task(next_of_quiet())
         for commit in range(250):  # together past the retention and its slack, each well within the retention
             await ledger.run(lambda tx: [tx.events.append("entry/loud", EntryBooked(entry="a", amount=n)) for n in range(5)])
-            async with asyncio.timeout(DEADLINE):
-                while await ledger.feed.newest() < 5 * (commit + 1):
-                    await asyncio.sleep(0)
+            await reaching(ledger, 5 * (commit + 1))
             await ledger.feed.read(after=5 * (commit + 1), limit=1)
         await ledger.run(appending("entry/quiet"))
         async with asyncio.timeout(DEADLINE):

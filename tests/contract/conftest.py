@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from tests.contract.databases import (
     KINDS,
     OpenRecords,
-    empty,
-    schema_engine,
+    clear_schemas,
+    drop_schemas,
     schema_records,
-    sqlite_engine,
     sqlite_records,
 )
 from tests.postgres_server import RunningPostgres, postgres_server
@@ -30,7 +28,15 @@ def running_postgres() -> Iterator[RunningPostgres]:
 @pytest.fixture
 def postgres_options(running_postgres: RunningPostgres) -> PostgresOptions:
     options = PostgresOptions(url=running_postgres.url)
-    empty(options)
+    clear_schemas(options)
+    return options
+
+
+@pytest.fixture
+def bare_postgres(running_postgres: RunningPostgres) -> PostgresOptions:
+    """Without any schema of ours."""
+    options = PostgresOptions(url=running_postgres.url)
+    drop_schemas(options)
     return options
 
 

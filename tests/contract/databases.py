@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -123,18 +123,41 @@ async def in_background() -> AsyncIterator[Callable[[str, Callable[[], Awaitable
         await asyncio.gather(*running, return_exceptions=True)
 
 
-def empty(options: PostgresOptions) -> None:
-    """Drop every schema of ours."""
+def drop_schemas(options: PostgresOptions) -> None:
+    """Leave nothing of ours."""
     with psycopg.connect(options.url, autocommit=True) as connection:
-        rows = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)'")
-        for (schema,) in rows.fetchall():
+        for schema in _schemas(connection):
             connection.execute(f'DROP SCHEMA "{schema}" CASCADE'.encode())
+
+
+def clear_schemas(options: PostgresOptions) -> None:
+    """Leave the schemas as their migrations made them: far quicker than to make them anew."""
+    query = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) AND tablename <> 'alembic_version'"
+    numbering = "SELECT schemaname, sequencename FROM pg_sequences WHERE schemaname = ANY(%s) AND last_value IS NOT NULL"
+    with psycopg.connect(options.url, autocommit=True) as connection:
+        schemas = _schemas(connection)
+        statements = ["SET session_replication_role = replica"]  # keys that refer to others are not looked at
+        for schema, table in connection.execute(query, [schemas]).fetchall():
+            bounds = table == "log_bounds"
+            statements.append(
+                f'UPDATE "{schema}".log_bounds SET trimmed = 0, newest = 0, fence = 0'
+                if bounds
+                else f'DELETE FROM "{schema}"."{table}"'
+            )
+        for schema, sequence in connection.execute(numbering, [schemas]).fetchall():
+            statements.append(f'ALTER SEQUENCE "{schema}"."{sequence}" RESTART')
+        connection.execute("; ".join(statements).encode())
+
+
+def _schemas(connection: psycopg.Connection[tuple[str, ...]]) -> list[str]:
+    query = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)'"
+    return [name for (name,) in connection.execute(query).fetchall()]
 
 
 class Place(Protocol):
     """Where an area's empty database may be made by hand."""
 
-    def __call__(self, area: str) -> AbstractAsyncContextManager[Engine]: ...
+    def __call__(self, area: str) -> AbstractContextManager[Engine]: ...
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The features' records on SQLite, and their schema against the migrations."""
+"""The features' records on every database."""
 
 from __future__ import annotations
 
@@ -6,35 +6,24 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
 
 from synapsenet.adapters.sql.features import SqlFeaturesWork, metadata
-from synapsenet.adapters.sql.work import SqlWork, open_work
+from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.errors import AlreadyExists
 from synapsenet.features.model import ColumnType, FeatureGroup, Knowledge, TrainingSet, ValueType
 from synapsenet.features.ports import FeaturesWork
 from synapsenet.features.sla import FreshnessSla
-from synapsenet.ids import SeededIds
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.testing.clock import NOON, FakeClock
 from synapsenet.testing.features import sample_group
+from tests.contract.databases import OpenRecords
 
 
 @pytest.fixture
-async def work(tmp_path: Path) -> AsyncIterator[SqlWork[SqlFeaturesWork]]:
-    async with open_work(
-        tmp_path / "features.sqlite",
-        area="features",
-        metadata=metadata,
-        unit=SqlFeaturesWork,
-        clock=FakeClock(),
-        event_ids=SeededIds("event", 1),
-    ) as opened:
+async def work(records: OpenRecords) -> AsyncIterator[SqlWork[SqlFeaturesWork]]:
+    async with records("features", metadata=metadata, unit=SqlFeaturesWork, clock=FakeClock()) as opened:
         yield opened
 
 
@@ -126,12 +115,3 @@ async def test_training_sets_are_paged_newest_first_also_where_instants_are_equa
         seen += [found.id for found in page.items]
         token = page.next_token
     assert (seen, token) == (["ts-4", "ts-3", "ts-1", "ts-2"], "")
-
-
-async def test_the_migrations_make_the_schema_that_the_repositories_use(work: SqlWork[SqlFeaturesWork], tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'features.sqlite'}")
-    try:
-        with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    finally:
-        engine.dispose()

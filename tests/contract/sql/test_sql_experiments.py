@@ -1,22 +1,16 @@
-"""The experiments' suites over SQLite, its schema against its migrations, and what survives a restart."""
+"""The experiments' suites over every database, and what survives a restart."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
 
 from synapsenet.adapters.sql.experiments import SqlExperimentsWork, metadata
-from synapsenet.adapters.sql.migrate import migrate
-from synapsenet.adapters.sql.work import SqlWork, open_work
+from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.experiments.ports import Window
 from synapsenet.experiments.wishes import Ending, ExperimentWish, RunWish
-from synapsenet.ids import SeededIds
 from synapsenet.platform.work import ANONYMOUS
 from synapsenet.testing.clock import FakeClock
 from synapsenet.testing.experiment_analysis import AnalysisContract
@@ -32,6 +26,7 @@ from synapsenet.testing.experiments import (
     run,
     storing,
 )
+from tests.contract.databases import OpenRecords
 
 
 @pytest.fixture
@@ -39,20 +34,13 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def opened(folder: Path, clock: FakeClock) -> AbstractAsyncContextManager[SqlWork[SqlExperimentsWork]]:
-    return open_work(
-        folder / "experiments.sqlite",
-        area="experiments",
-        metadata=metadata,
-        unit=SqlExperimentsWork,
-        clock=clock,
-        event_ids=SeededIds("event", 1),
-    )
+def opened(records: OpenRecords, clock: FakeClock) -> AbstractAsyncContextManager[SqlWork[SqlExperimentsWork]]:
+    return records("experiments", metadata=metadata, unit=SqlExperimentsWork, clock=clock)
 
 
 @pytest.fixture
-async def work(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlWork[SqlExperimentsWork]]:
-    async with opened(tmp_path, clock) as work:
+async def work(records: OpenRecords, clock: FakeClock) -> AsyncIterator[SqlWork[SqlExperimentsWork]]:
+    async with opened(records, clock) as work:
         yield work
 
 
@@ -76,20 +64,12 @@ class TestAnalysis(AnalysisContract):
     """The shared suite."""
 
 
-def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'made.sqlite'}")
-    with engine.begin() as connection:
-        migrate(connection, "experiments")
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
-
-
-async def test_what_was_logged_is_there_after_a_restart(tmp_path: Path, clock: FakeClock) -> None:
-    async with opened(tmp_path, clock) as work:
+async def test_what_was_logged_is_there_after_a_restart(records: OpenRecords, clock: FakeClock) -> None:
+    async with opened(records, clock) as work:
         await work.run(storing(experiment(), run(1, {"lr": 0.1})))
         await log(work, "run-0001", points([3.0, float("nan")]))
         before = await found(work, "run-0001")
-    async with opened(tmp_path, clock) as work:
+    async with opened(records, clock) as work:
         assert str(await found(work, "run-0001")) == str(before)
         assert len(await work.read(lambda tx: tx.series.read("run-0001", "loss", Window(), limit=9))) == 2
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from synapsenet.adapters.sql.models import SqlModelsWork, metadata
-from synapsenet.adapters.sql.work import SqlWork, open_work
-from synapsenet.ids import SeededIds
+from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.models.model import ModelChange, ModelWish
 from synapsenet.platform.work import ANONYMOUS
 from synapsenet.testing.clock import FakeClock
 from synapsenet.testing.models import KnownVersions, ModelCatalogueContract, ModelsContract, catalogue
+from tests.contract.databases import OpenRecords
 
 
 @pytest.fixture
@@ -27,9 +26,8 @@ def registry() -> KnownVersions:
 
 
 @pytest.fixture
-async def work(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlWork[SqlModelsWork]]:
-    path, ids = tmp_path / "models.sqlite", SeededIds("event", 1)
-    async with open_work(path, area="models", metadata=metadata, unit=SqlModelsWork, clock=clock, event_ids=ids) as opened:
+async def work(records: OpenRecords, clock: FakeClock) -> AsyncIterator[SqlWork[SqlModelsWork]]:
+    async with records("models", metadata=metadata, unit=SqlModelsWork, clock=clock) as opened:
         yield opened
 
 

@@ -12,9 +12,8 @@ import pytest
 from synapsenet.adapters.artifacts import open_artifacts
 from synapsenet.adapters.formats import FormatInspector
 from synapsenet.adapters.sql.registry import SqlRegistryWork, metadata
-from synapsenet.adapters.sql.work import SqlWork, open_work
+from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.errors import Aborted, AlreadyExists, DataLoss, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from synapsenet.ids import SeededIds
 from synapsenet.platform.artifacts import ArtifactStore
 from synapsenet.platform.paging import PageRequest
 from synapsenet.platform.work import ANONYMOUS, Request
@@ -27,6 +26,7 @@ from synapsenet.registry.uploads import Upload
 from synapsenet.testing.artifacts import digest, stream
 from synapsenet.testing.clock import NOON, FakeClock
 from synapsenet.testing.registry import DIGITS, OTHER, KnownModels, RegistryRecordsContract
+from tests.contract.databases import OpenRecords
 
 HEADER = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 TENSORS = len(HEADER).to_bytes(8, "little") + HEADER + b"\0" * 8
@@ -39,9 +39,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def work(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlWork[SqlRegistryWork]]:
-    path, ids = tmp_path / "registry.sqlite", SeededIds("event", 1)
-    async with open_work(path, area="registry", metadata=metadata, unit=SqlRegistryWork, clock=clock, event_ids=ids) as opened:
+async def work(records: OpenRecords, clock: FakeClock) -> AsyncIterator[SqlWork[SqlRegistryWork]]:
+    async with records("registry", metadata=metadata, unit=SqlRegistryWork, clock=clock) as opened:
         yield opened
 
 
