@@ -78,12 +78,18 @@ def _settle(
     ca: Annotated[
         Path | None, typer.Option("--ca", envvar="SYNAPSENET_CA", help="PEM file of authorities to trust; turns TLS on.")
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", envvar="SYNAPSENET_CERTIFICATE", help="PEM file of your own certificate, if asked for."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", envvar="SYNAPSENET_KEY", help="PEM file of its private key.")] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
     settings: Settings = ctx.obj
-    settings.target, settings.json, settings.timeout, settings.token, settings.ca = target, json, timeout, token, ca
+    settings.target, settings.json, settings.timeout, settings.token = target, json, timeout, token
+    settings.ca, settings.certificate, settings.key = ca, certificate, key
 
 
 def _report(problem: Exception, settings: Settings) -> int:

@@ -32,6 +32,8 @@ class Settings:
         timeout: seconds for each call; 0: the SDK's defaults.
         token: bearer token.
         ca: PEM file of authorities to trust; without it the connection is plain text.
+        certificate: PEM file of this client's own certificate; with it the connection is TLS, too.
+        key: PEM file of its private key.
     """
 
     target: str = ""
@@ -39,6 +41,8 @@ class Settings:
     timeout: float = 0.0
     token: str = field(default="", repr=False)
     ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 class Session:
@@ -53,9 +57,10 @@ class Session:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log reaches people as our sentence
         from synapsenet_client import Options, Tls, connect
 
-        tls = Tls(ca=self.settings.ca) if self.settings.ca is not None else None
-        client = connect(self.settings.target, options=Options(tls=tls, token=self.settings.token))
-        return client.within(self.settings.timeout) if self.settings.timeout > 0 else client
+        given = self.settings
+        files = {name: path for name in ("ca", "certificate", "key") if (path := getattr(given, name)) is not None}
+        client = connect(given.target, options=Options(tls=Tls(**files) if files else None, token=given.token))
+        return client.within(given.timeout) if given.timeout > 0 else client
 
     def close(self) -> None:
         if "client" in self.__dict__:

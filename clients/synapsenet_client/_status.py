@@ -14,6 +14,30 @@ from synapsenet_client._errors import BY_CODE, NotYetAvailable, SynapseNetError,
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TOO_LARGE = re.compile(r"(?:Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
+_HANDSHAKES = (
+    (
+        "CERTIFICATE_VERIFY_FAILED: ([^:]*)",
+        "CERTIFICATE_NOT_TRUSTED",
+        "shows a certificate that is not trusted ({}): name its authority as tls.ca (--ca), or have the certificate renewed",
+    ),
+    (
+        "Hostname Verification Check failed",
+        "CERTIFICATE_OF_ANOTHER",
+        "shows a certificate for other names: use one of those as the target, or set tls.server_name",
+    ),
+    (
+        "Failed to create security handshaker",
+        "TLS_KEY_MISMATCH",
+        "was not called: tls.certificate and tls.key do not belong together",
+    ),
+    ("WRONG_VERSION_NUMBER", "TLS_NOT_SPOKEN", "speaks plain text: connect without tls (without --ca)"),
+    (
+        "failed to connect.*(?:Socket closed|Connection reset)",
+        "HANDSHAKE_REFUSED",
+        "closes connections at once: it may want TLS (--ca), and a client certificate of its own authority",
+    ),
+)
+"""What gRPC says of a connection that did not come about, the reason and what follows the target in our sentence."""
 _NO_CONNECTION = re.compile(r"failed to connect|name resolution|DNS|connection refused|no such file", re.IGNORECASE)
 
 
@@ -63,6 +87,8 @@ def _rich_status(metadata: Iterable[tuple[str, str | bytes]]) -> status_pb2.Stat
 
 def _plain(code: grpc.StatusCode, details: str, target: str, timeout: float | None) -> tuple[str, str]:
     """Reason and sentence for a status that carries no ErrorInfo: gRPC's own, or a stranger's."""
+    if code is grpc.StatusCode.UNAVAILABLE and (handshake := _handshake(details, target)) is not None:
+        return handshake
     if code is grpc.StatusCode.UNAVAILABLE and _NO_CONNECTION.search(details):
         return "UNREACHABLE", f"no SynapseNet answers at {target}: start one with `synapsenet dev`, or name another target"
     if code is grpc.StatusCode.UNAVAILABLE:
@@ -79,3 +105,11 @@ def _plain(code: grpc.StatusCode, details: str, target: str, timeout: float | No
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return "", f"{target} does not know this call ({details}): is it a SynapseNet, and as new as this SDK?"
     return "", details or f"{target} answered {code.name} without a reason"
+
+
+def _handshake(details: str, target: str) -> tuple[str, str] | None:
+    """Reason and sentence for a connection that somebody answered and that TLS, or the lack of it, ended."""
+    for pattern, reason, sentence in _HANDSHAKES:
+        if (found := re.search(pattern, details)) is not None:
+            return reason, f"{target} {sentence.format(*found.groups())}"
+    return None

@@ -79,6 +79,18 @@ def test_details_that_a_proxy_cut_leave_the_plain_status() -> None:
         (grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses; last error: …", "UNREACHABLE", "synapsenet dev"),
         (grpc.StatusCode.UNAVAILABLE, "DNS resolution failed for platform", "UNREACHABLE", "platform:7400"),
         (grpc.StatusCode.UNAVAILABLE, "Socket closed", "CONNECTION_LOST", "Socket closed"),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect to all addresses; last error: UNKNOWN: CERTIFICATE_VERIFY_FAILED: certificate has expired: OK",
+            "CERTIFICATE_NOT_TRUSTED",
+            "(certificate has expired)",
+        ),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:127.0.0.1:7400: Socket closed",
+            "HANDSHAKE_REFUSED",
+            "client certificate",
+        ),
         (grpc.StatusCode.CANCELLED, "", "CANCELLED", "was cancelled"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "Sent message larger than max (9 vs. 4)", "MESSAGE_TOO_LARGE", "the limit is 4"),
         (grpc.StatusCode.UNIMPLEMENTED, "Method not found!", "", "is it a SynapseNet"),
