@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from synapsenet.adapters.etcd.options import EtcdOptions
 from synapsenet.adapters.kafka.options import KafkaOptions
+from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.errors import InvalidArgument
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.features.options import FeaturesOptions
@@ -37,7 +38,7 @@ PREFIX = "SYNAPSENET_"
 _NESTING = "__"
 
 # What the client side of an installation reads under the same prefix.
-_CLIENT_VARIABLES = frozenset({"SYNAPSENET_TARGET", "SYNAPSENET_TOKEN"})
+_CLIENT_VARIABLES = frozenset(f"{PREFIX}{name}" for name in ("TARGET", "TOKEN", "CA", "CERTIFICATE", "KEY", "DEBUG"))
 
 
 class Config(BaseSettings):
@@ -53,6 +54,7 @@ class Config(BaseSettings):
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions)
     kafka: KafkaOptions = Field(default_factory=KafkaOptions)
     etcd: EtcdOptions = Field(default_factory=EtcdOptions)
+    postgres: PostgresOptions = Field(default_factory=PostgresOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)
