@@ -27,6 +27,7 @@ from synapsenet.models.options import ModelsOptions
 from synapsenet.monitoring.options import MonitoringOptions
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
+from synapsenet_servers.artifact_options import ArtifactOptions
 from synapsenet_servers.children.supervisor import SupervisorOptions
 from synapsenet_servers.mesh.mesh_options import MeshOptions
 from synapsenet_servers.mesh.options import EdgeOptions
@@ -52,6 +53,7 @@ class Config(BaseSettings):
     supervisor: SupervisorOptions = Field(default_factory=SupervisorOptions)
     security: SecurityOptions = Field(default_factory=SecurityOptions)
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions)
+    artifacts: ArtifactOptions = Field(default_factory=ArtifactOptions)
     kafka: KafkaOptions = Field(default_factory=KafkaOptions)
     etcd: EtcdOptions = Field(default_factory=EtcdOptions)
     postgres: PostgresOptions = Field(default_factory=PostgresOptions)
