@@ -20,6 +20,7 @@ from synapsenet.ids import IdSource, RandomIds
 from synapsenet_servers import telemetry
 from synapsenet_servers.bootstrap.data_folder import owned_folder
 from synapsenet_servers.bootstrap.observed_database import observing
+from synapsenet_servers.bootstrap.observed_locks import observed_locks
 from synapsenet_servers.bootstrap.role import Platform, W
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
@@ -80,7 +81,7 @@ async def open_platform(
             records=records,
             data=data,
             run=run,
-            locks=SqlLocks(coordination, clock),
+            locks=stack.enter_context(observed_locks(SqlLocks(coordination, clock))),
             membership=SqlMembership(coordination, clock),
             artifacts=FsspecArtifacts(str(data / "artifacts"), clock=clock, abandoned_after=timedelta(0)),
             supervisor=supervisor,

@@ -16,6 +16,8 @@ from synapsenet.clock import Clock
 from synapsenet.platform.locks import Locks
 from synapsenet.platform.relay import Relay
 from synapsenet.platform.relay_log import Shard
+from synapsenet_servers import telemetry
+from synapsenet_servers.bootstrap.observed_relay import BacklogWatch, carrier, observed_sink
 from synapsenet_servers.bootstrap.role import OpenRecords, Task, W
 from synapsenet_servers.translate.events import event_value
 
@@ -56,20 +58,25 @@ def relayed(
 async def relays(
     work: SqlWork[W], options: KafkaOptions, stack: AsyncExitStack, *, area: str, locks: Locks, clock: Clock, holder: str
 ) -> list[Task]:
-    """One relay a shard of `area`, each with a producer of its own until `stack` is unwound."""
+    """One relay a shard of `area`, each with a producer of its own until `stack` is unwound; and who tells how far they are."""
     log = SqlRelayLog(work.database, work.tables, work.feed)
     tasks = []
     for number in range(options.shards):
-        sink = await stack.enter_async_context(open_kafka_sink(options, area=area, encode=partial(event_value, area)))
+        opening = open_kafka_sink(options, area=area, encode=partial(event_value, area), carry=carrier())
+        sink = await stack.enter_async_context(opening)
         relay = Relay(
             area,
             Shard(number=number, count=options.shards),
             log=log,
-            sink=sink,
+            sink=observed_sink(sink, topic=options.topic_of(area)),
             locks=locks,
             clock=clock,
             holder=holder,
             options=options.relay,
         )
         tasks.append(Task(name=relay.name, run=relay.run))
+    if telemetry.current().gauges is not None:
+        watch = BacklogWatch(area, work.database, work.tables, clock)
+        stack.enter_context(telemetry.current().observing_all(watch.gauges()))
+        tasks.append(Task(name=f"backlog of {area}", run=watch.run))
     return tasks

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from synapsenet_servers.telemetry.current import Telemetry
@@ -22,15 +22,16 @@ Continuation = Callable[..., Any]
 class MadeCalls:
     """What the four kinds of call have in common."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, *, begins: bool) -> None:
         self._tracer = telemetry.tracer
+        self._begins = begins
         self._instruments = telemetry.instruments
         self._endings: set[asyncio.Task[None]] = set()
 
     async def make(self, continuation: Continuation, details: Any, request: Any) -> Any:
         """Carry on with the call, and see its end whenever that comes."""
         method = _name(details.method)
-        span = None if self._tracer is None else self._tracer.start_span(method, kind=SpanKind.CLIENT, attributes=_who(method))
+        span = self._begin(method)
         began = time.perf_counter()
         try:
             call = await continuation(details if span is None else _carrying(details, span), request)
@@ -39,6 +40,11 @@ class MadeCalls:
             raise
         call.add_done_callback(lambda ended: self._see_end(ended, method, span, began))
         return call
+
+    def _begin(self, method: str) -> Span | None:
+        if self._tracer is None or not (self._begins or trace.get_current_span().get_span_context().is_valid):
+            return None
+        return self._tracer.start_span(method, kind=SpanKind.CLIENT, attributes=_who(method))
 
     def _see_end(self, call: Any, method: str, span: Span | None, began: float) -> None:
         async def end() -> None:
@@ -94,9 +100,9 @@ class ManyToMany(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-a
         return await self._calls.make(continuation, details, requests)
 
 
-def made_calls(telemetry: Telemetry) -> Sequence[Any]:
+def made_calls(telemetry: Telemetry, *, begins: bool) -> Sequence[Any]:
     """Interceptors for one channel, one for each kind of call."""
-    calls = MadeCalls(telemetry)
+    calls = MadeCalls(telemetry, begins=begins)
     return (OneToOne(calls), OneToMany(calls), ManyToOne(calls), ManyToMany(calls))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
     from sqlalchemy import Engine
 
+    from synapsenet_servers.telemetry.publishing import Publications
     from synapsenet_servers.telemetry.transactions import Transactions
 
 
@@ -52,13 +53,17 @@ class Telemetry:
 
         return (ServedCalls(self, known_methods(services)),)
 
-    def channel_interceptors(self) -> Sequence[Any]:
-        """What stands last before the wire in a channel: it gives the trace's context to whoever is called."""
+    def channel_interceptors(self, *, begins: bool = True) -> Sequence[Any]:
+        """What stands last before the wire in a channel: it gives the trace's context to whoever is called.
+
+        Args:
+            begins: whether a call outside of any trace begins one.
+        """
         if self.tracer is None and self.instruments is None:
             return ()
         from synapsenet_servers.telemetry.calling import made_calls
 
-        return made_calls(self)
+        return made_calls(self, begins=begins)
 
     def transactions(self, namespace: str) -> Transactions | None:
         """What tells of the transactions of the database called `namespace`; None if nothing does."""
@@ -67,6 +72,14 @@ class Telemetry:
         from synapsenet_servers.telemetry.transactions import Transactions
 
         return Transactions(self, namespace=namespace)
+
+    def publications(self, destination: str) -> Publications | None:
+        """What tells of events published to the topic `destination`; None if nothing does."""
+        if self.instruments is None and not self.exports:
+            return None
+        from synapsenet_servers.telemetry.publishing import Publications
+
+        return Publications(self, destination=destination)
 
     def watch_engine(self, engine: Engine, *, namespace: str) -> None:
         """Have the statements of `engine` timed and, inside a trace, told as spans.

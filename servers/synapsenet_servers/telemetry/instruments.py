@@ -47,7 +47,6 @@ OUTBOX_PARKED = Gauge(
     meaning="Events that the broker refused for good.",
 )
 RELAY_LAG = Gauge(name="synapsenet.relay.lag", unit="s", meaning="Age of the oldest event that is not sent; 0 without backlog.")
-RELAY_SENT = Gauge(name="synapsenet.relay.sent", unit="{event}", meaning="Events that the broker has acknowledged.", grows=True)
 ETCD_SESSION = Gauge(
     name="synapsenet.etcd.session.alive", unit="1", meaning="1 while this process's lease in etcd is kept alive, else 0."
 )
@@ -79,6 +78,7 @@ class Instruments:
         refused: calls that ended with an error of the platform, by its reason.
         statements: seconds of an SQL statement.
         transactions: seconds of a whole transaction, from its begin to the end of its commit.
+        sent: events that the broker took, or refused for good.
         published: seconds from handing an event to the broker's client until the broker's word.
     """
 
@@ -98,4 +98,7 @@ class Instruments:
         )
         self.statements = durations("db.client.operation.duration", "Duration of an SQL statement.")
         self.transactions = durations("synapsenet.db.transaction.duration", "Duration of a transaction with its commit.")
+        self.sent = meter.create_counter(
+            "messaging.client.sent.messages", unit="{message}", description="Events that the broker took or refused for good."
+        )
         self.published = durations("messaging.client.operation.duration", "Duration of publishing an event.")

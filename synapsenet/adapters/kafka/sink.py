@@ -8,13 +8,12 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from synapsenet.adapters.kafka.cloud_events import headers
+from synapsenet.adapters.kafka.cloud_events import Headers, headers
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.producer import Attempt, Connection
 from synapsenet.adapters.kafka.refusals import is_of_topic
@@ -23,23 +22,28 @@ from synapsenet.platform.sink import EventSink, Receipt
 
 _log = logging.getLogger(__name__)
 
-_TOPIC_S = 5.0
+_TOPIC_S = 3.0
 
 
 class KafkaSink(EventSink):
     """Publishes one area's events to its topic, from a thread of its own."""
 
-    def __init__(self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes]) -> None:
+    def __init__(
+        self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = list
+    ) -> None:
         self._options = options
         self._topic = options.topic_of(area)
-        self._headers = partial(headers, area)
+        self._area = area
+        self._carry = carry
+        self._carried: Headers = []
         self._encode = encode
         self._connection: Connection | None = None
-        self._has_topic = False
+        self._told = False
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{area}")
 
     async def publish(self, events: Sequence[Event]) -> Receipt:
+        self._carried = self._carry()
         publishing = asyncio.get_running_loop().run_in_executor(self._thread, self._publish, events)
         try:
             return await asyncio.shield(publishing)
@@ -48,6 +52,9 @@ class KafkaSink(EventSink):
             await asyncio.wait({publishing})
             self._stopped.clear()
             raise
+
+    def _headers(self, event: Event) -> Headers:
+        return headers(self._area, event) + self._carried
 
     def close(self) -> None:
         """Give up what is under way, and the connection."""
@@ -82,9 +89,9 @@ class KafkaSink(EventSink):
                 together.away = alone.away
 
     def _attempt(self, events: Sequence[Event]) -> Attempt:
-        self._make_topic()
         if self._connection is None or not self._connection.is_sound:
             self._discard()
+            self._make_topic()
             self._connection = Connection(
                 self._options, topic=self._topic, headers=self._headers, value=self._encode, stopped=self._stopped
             )
@@ -97,8 +104,6 @@ class KafkaSink(EventSink):
 
     def _make_topic(self) -> None:
         """Make the topic, unless it is there; whoever may not make it may still write to it."""
-        if self._has_topic:
-            return
         topic = NewTopic(self._topic, self._options.partitions, self._options.replicas)
         settings = {**self._options.client(), "log_level": 2}
         try:
@@ -107,19 +112,22 @@ class KafkaSink(EventSink):
             cause = error.args[0] if isinstance(error, KafkaException) else None
             if cause is None or cause.retriable() or cause.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
                 return  # the brokers are away, as the producer will find, too
-            if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS and not self._told:
                 _log.warning("the topic %s is not made here: %s", self._topic, cause.str())
-        self._has_topic = True
+                self._told = True
 
 
 @asynccontextmanager
-async def open_kafka_sink(options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes]) -> AsyncIterator[KafkaSink]:
+async def open_kafka_sink(
+    options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = list
+) -> AsyncIterator[KafkaSink]:
     """The topic of `area` inside an `async with`.
 
     Args:
         encode: the value of an event's message.
+        carry: gives headers that all messages of one `publish` take along, such as those of a trace.
     """
-    sink = KafkaSink(options, area=area, encode=encode)
+    sink = KafkaSink(options, area=area, encode=encode, carry=carry)
     try:
         yield sink
     finally:
