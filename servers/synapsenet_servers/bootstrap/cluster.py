@@ -24,6 +24,7 @@ from synapsenet_servers.bootstrap.role import Platform, Task
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.channels import open_channel
+from synapsenet_servers.telemetry.instruments import ETCD_SESSION
 from synapsenet_servers.telemetry.supervision import supervisor_gauges
 
 
@@ -59,7 +60,12 @@ async def open_cluster(
         supervisor = await stack.enter_async_context(Supervisor(clock=clock, options=config.supervisor))
         stack.enter_context(telemetry.current().observing_all(supervisor_gauges(supervisor)))
         postgres = await stack.enter_async_context(open_postgres(config.postgres, clock, observe=observing))
-        session = await stack.enter_async_context(open_session(config.etcd, clock=clock, epochs=postgres.epochs))
+        told = telemetry.current()
+        opening = open_session(
+            config.etcd, clock=clock, epochs=postgres.epochs, interceptors=told.channel_interceptors(begins=False)
+        )
+        session = await stack.enter_async_context(opening)
+        stack.enter_context(told.observing(ETCD_SESSION, lambda: [(float(session.is_alive), {})]))
         locks = stack.enter_context(observed_locks(EtcdLocks(session)))
         stored = postgres_records(postgres, locks=locks, holder=holder, event_ids=kinds("event"), background=go_on)
         mesh = f"unix:{Path(config.mesh.socket).absolute()}"  # noqa: ASYNC240 - asks no disk

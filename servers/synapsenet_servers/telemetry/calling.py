@@ -18,6 +18,9 @@ from synapsenet_servers.telemetry.current import Telemetry
 
 Continuation = Callable[..., Any]
 
+# A watch ends only when we have seen enough: what we gave up ourselves did not fail.
+_NO_FAILURES = ("OK", "CANCELLED")
+
 
 class MadeCalls:
     """What the four kinds of call have in common."""
@@ -62,7 +65,7 @@ class MadeCalls:
         if span is None:
             return
         span.set_attribute("rpc.response.status_code", status)
-        if status != "OK":
+        if status not in _NO_FAILURES:
             span.set_attribute("error.type", status)
             span.set_status(Status(StatusCode.ERROR))
         span.end()

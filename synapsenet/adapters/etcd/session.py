@@ -176,6 +176,12 @@ class EtcdSession:
         """Of all keys."""
         return self.channel.options.prefix
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process's own lease surely holds, by the local clock."""
+        lease = self._leases.get(self.channel.options.session_ttl_s)
+        return lease is not None and not lease.is_lost
+
     async def lease(self, ttl: float) -> SessionLease:
         """The lease of this `ttl`, which all share who ask for the same: normally one a process.
 
