@@ -1,6 +1,6 @@
 """One replica of a role as a process of its own: it says who it is, what it was asked with, and is as slow as it is told.
 
-    python -m tests.integration.mesh.replica ADDRESS NAME [SECONDS]
+python -m tests.integration.mesh.replica ADDRESS NAME [SECONDS]
 """
 # mypy: disable-error-code="override"
 # The generated signatures are those of both stacks, ours is asyncio's.

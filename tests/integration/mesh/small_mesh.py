@@ -79,9 +79,7 @@ class SmallMesh:
         """One more replica, once it serves and is registered."""
         argv = [sys.executable, "-m", "tests.integration.mesh.replica", address, name, str(seconds)]
         paths = os.pathsep.join(str(ROOT / part) for part in ("", "servers", "clients"))
-        process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
-        )
+        process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths})
         assert process.stdout is not None
         port = (await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), STARTED_WITHIN_S)).strip()
         bound = address if address.startswith("unix:") else f"127.0.0.1:{port}"
@@ -96,7 +94,11 @@ class SmallMesh:
         """To the mesh's socket, or another address; without retries of its own, so that what is seen is Envoy's doing."""
         address = address or f"unix:{self.socket}"
         if address not in self.channels:
-            options = [("grpc.enable_retries", 0), ("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)]
+            options = [
+                ("grpc.enable_retries", 0),
+                ("grpc.max_reconnect_backoff_ms", 200),
+                ("grpc.initial_reconnect_backoff_ms", 50),
+            ]
             self.channels[address] = grpc.aio.insecure_channel(address, options=options)
         return self.channels[address]
 
