@@ -38,13 +38,6 @@ class Verdict:
     duplicates: int
     strangers: int
 
-    @property
-    def is_clean(self) -> bool:
-        return not (self.lost or self.reordered or self.strangers)
-
-    def __str__(self) -> str:
-        return f"lost events {self.lost}, reordered {self.reordered} (duplicates {self.duplicates}, all known)"
-
 
 def judge(received: Sequence[Seen], committed: Mapping[str, int]) -> Verdict:
     """Compare what was received, in order, with how many events each aggregate has."""
@@ -112,6 +105,19 @@ class EventReader:
         metadata = self._consumer.list_topics(self._topic, timeout=METADATA_S)
         partitions = metadata.topics[self._topic].partitions
         self._consumer.assign([TopicPartition(self._topic, number, 0) for number in partitions])
+
+    def await_topic(self, *, seconds: float) -> None:
+        """Assign as soon as there is such a topic."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                metadata = self._consumer.list_topics(self._topic, timeout=METADATA_S)
+                if metadata.topics[self._topic].partitions:
+                    return self.assign()
+            except KafkaException:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(POLL_S)
 
     def read_until(self, done: Callable[[Sequence[Seen]], bool], *, seconds: float) -> list[Seen]:
         """All deliveries so far, once they are `done` or `seconds` are over."""
