@@ -39,6 +39,7 @@ class EtcdChannel:
         self._entrance = asyncio.Lock()
         self._vigil: Vigil | None = None
         self._changed = asyncio.Event()
+        self._read = rpc.RangeRequest(key=f"{options.prefix}vigil".encode(), count_only=True)
         self.generation = 0
 
     async def call(self, method: Callable[[Member], Any], request: Any, *, seconds: float | None = None) -> Any:
@@ -58,7 +59,11 @@ class EtcdChannel:
         return await self._attempts(attempt, seconds)
 
     async def keep_alive(self, lease: int, *, seconds: float) -> bool:
-        """Renew `lease`; whether etcd still knows it. Raises: as `call`."""
+        """Renew `lease`; whether etcd still knows it. Raises: as `call`.
+
+        A leader renews leases without asking the others, even one that a part of the network does not follow any more. That it
+        leads is shown by a read by quorum in the same term, after the renewal.
+        """
 
         async def attempt(member: Member, timeout: float, metadata: Metadata) -> bool:
             stream = member.lease.LeaseKeepAlive(timeout=timeout, metadata=metadata)
@@ -67,6 +72,9 @@ class EtcdChannel:
                 reply = await stream.read()
                 if reply is EOF:
                     raise refusal(grpc.StatusCode.UNAVAILABLE, "no answer")
+                read = await member.kv.Range(self._read, timeout=timeout, metadata=metadata)
+                if read.header.raft_term != reply.header.raft_term:
+                    raise refusal(grpc.StatusCode.UNAVAILABLE, "leader changed")
                 return bool(reply.TTL > 0)
             finally:
                 stream.cancel()
@@ -148,7 +156,7 @@ class EtcdChannel:
             timeout = max(0.001, min(self.options.attempt_s, until - self._clock.monotonic()))
             try:
                 return await attempt(member, timeout, await self._metadata(member, timeout))
-            except TimeoutError:
+            except (TimeoutError, asyncio.InvalidStateError):  # the latter from a stream that had ended when it was written to
                 failure = refusal(grpc.StatusCode.UNAVAILABLE, "no answer")
             except grpc.aio.AioRpcError as error:
                 failure = error

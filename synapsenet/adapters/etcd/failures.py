@@ -7,8 +7,19 @@ import grpc
 from synapsenet.errors import Aborted, Internal, PermissionDenied, ResourceExhausted, SynapseError, Unauthenticated, Unavailable
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-# etcd tells these without a code of their own.
-_AWAY_WORDS = ("leader changed", "no leader", "request timed out", "not leader", "server stopped", "raft proposal dropped")
+# Told without a code of their own, by etcd and, the last, by gRPC of a stream whose connection broke while it was written to.
+_AWAY_WORDS = (
+    "leader changed",
+    "no leader",
+    "request timed out",
+    "not leader",
+    "server stopped",
+    "raft proposal dropped",
+    "too many requests",
+    "context deadline exceeded",
+    "context canceled",
+    "internal error from core",
+)
 
 
 class LeaseGone(Aborted):

@@ -9,6 +9,7 @@ from synapsenet.errors import InvalidArgument
 
 _SHORTEST_TTL_S = 2.0
 _LONGEST_TTL_S = 300.0
+_LONGEST_CALL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,8 @@ class EtcdOptions:
         if not _SHORTEST_TTL_S <= self.session_ttl_s <= _LONGEST_TTL_S:
             remedy = f"choose {_SHORTEST_TTL_S:g} to {_LONGEST_TTL_S:g} seconds"
             raise InvalidArgument("ETCD_TTL_INVALID", field="etcd.session_ttl_s", remedy=remedy)
-        if not 0 < self.attempt_s <= self.call_s < self.session_ttl_s * 2:
-            remedy = "keep attempt_s above 0, call_s no shorter than it and below twice the session_ttl_s"
+        if not 0 < self.attempt_s <= self.call_s <= _LONGEST_CALL_S:
+            remedy = f"keep attempt_s above 0, and call_s no shorter than it and at most {_LONGEST_CALL_S:g} seconds"
             raise InvalidArgument("ETCD_TIMEOUTS_INVALID", field="etcd.call_s", remedy=remedy)
         if self.ping_s < 5:
             remedy = "choose 5 seconds or more: etcd closes connections that are probed more often"

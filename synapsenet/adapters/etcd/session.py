@@ -101,7 +101,8 @@ class SessionLease:
         """Delete the key; if etcd is away, it goes with the next comparison or with the lease."""
         self._guarded.pop(guarded.key, None)
         with suppress(SynapseError):
-            await self._channel.call(lambda member: member.kv.DeleteRange, rpc.DeleteRangeRequest(key=guarded.key))
+            request = rpc.DeleteRangeRequest(key=guarded.key)
+            await self._channel.call(lambda member: member.kv.DeleteRange, request, seconds=_FAREWELL_S)
 
     async def close(self) -> None:
         """Stop keeping it and, unless it was lost anyway, revoke it and with it its keys."""
