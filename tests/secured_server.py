@@ -13,7 +13,7 @@ import grpc
 
 from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.tokens import SqlTokens
-from synapsenet.clock import Clock, SystemClock
+from synapsenet.clock import SystemClock
 from synapsenet.platform.scopes import parse_scope
 from synapsenet.platform.tokens import Token, Tokens, mint
 from synapsenet_api.inference.v1 import inference_control_service_pb2 as control
@@ -35,6 +35,8 @@ MODELS = "synapsenet.models.v1.ModelService"
 CONTROL = "synapsenet.inference.v1.InferenceControlService"
 REGISTRY = "synapsenet.registry.v1.RegistryService"
 YEAR = timedelta(days=365)
+OF_ITS_OWN = [("grpc.use_local_subchannel_pool", 1)]
+"""Options of a channel that shares no connection with others."""
 
 
 class Models(models_grpc.ModelServiceServicer):
@@ -95,12 +97,10 @@ class SecuredServer:
         return token, text
 
     @asynccontextmanager
-    async def channel(self, shown: str, folder: Path | None = None) -> AsyncIterator[grpc.aio.Channel]:
+    async def channel(self, shown: str) -> AsyncIterator[grpc.aio.Channel]:
         """A connection of its own that shows the certificate `shown`."""
-        where = folder or self.certificates
-        pem = [(where / f"{name}").read_bytes() for name in ("ca.pem", f"{shown}.key", f"{shown}.pem")]
-        own = [("grpc.use_local_subchannel_pool", 1)]
-        async with grpc.aio.secure_channel(self.address, grpc.ssl_channel_credentials(*pem), options=own) as channel:
+        pem = [(self.certificates / name).read_bytes() for name in ("ca.pem", f"{shown}.key", f"{shown}.pem")]
+        async with grpc.aio.secure_channel(self.address, grpc.ssl_channel_credentials(*pem), options=OF_ITS_OWN) as channel:
             yield channel
 
 
@@ -128,14 +128,12 @@ def security(folder: Path, **changed: Any) -> SecurityOptions:
 
 
 @asynccontextmanager
-async def secured_server(
-    folder: Path, *, clock: Clock | None = None, lasting: timedelta = YEAR, **changed: Any
-) -> AsyncIterator[SecuredServer]:
-    """The server inside an `async with`, everything of its in `folder`."""
-    clock = clock or SystemClock()
+async def secured_server(folder: Path, **changed: Any) -> AsyncIterator[SecuredServer]:
+    """The server inside an `async with`, everything of its in `folder`; `changed` are security options."""
+    clock = SystemClock()
     certificates = folder / "certificates"
     if not certificates.exists():
-        make_all(certificates, hosts=[], life=lasting, now=clock.now())
+        make_all(certificates, hosts=[], life=YEAR, now=clock.now())
     options = security(certificates, **changed)
     async with open_coordination(folder / "coordination.sqlite") as database:
         tokens = SqlTokens(database)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -104,11 +105,10 @@ def _end(text: str, now: datetime) -> datetime | None:
 
     if not text:
         return None
-    for read in (lambda: now.timestamp() + seconds("--expires", text), lambda: instant("--expires", text).timestamp()):
-        try:
-            return datetime.fromtimestamp(read(), UTC)
-        except (typer.BadParameter, OverflowError, ValueError):
-            continue
+    with suppress(typer.BadParameter, OverflowError):
+        return now + timedelta(seconds=seconds("--expires", text))
+    with suppress(typer.BadParameter):
+        return instant("--expires", text)
     raise InvalidArgument(
         "TOKEN_EXPIRY_INVALID",
         f"--expires: {text!r} is neither a duration nor an instant",
