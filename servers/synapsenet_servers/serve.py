@@ -148,7 +148,9 @@ async def serving(options: ServeOptions) -> AsyncIterator[Served]:
         stack.push_async_callback(_leave, registration, staying)
         host.watch("mesh", Task(name="registration", run=registration.run), staying)
         await registration.registered()
-        yield Served(host=host, registration=registration, address=address, told=host.told)
+        page = telemetry.current().metrics_address
+        told = [*host.told, f"metrics  http://{page}/metrics"] if page else host.told
+        yield Served(host=host, registration=registration, address=address, told=told)
 
 
 def chosen(names: Sequence[str]) -> Mapping[str, Assemble]:

@@ -48,7 +48,7 @@ OUTBOX_PARKED = Gauge(
 )
 RELAY_LAG = Gauge(name="synapsenet.relay.lag", unit="s", meaning="Age of the oldest event that is not sent; 0 without backlog.")
 ETCD_SESSION = Gauge(
-    name="synapsenet.etcd.session.alive", unit="1", meaning="1 while this process's lease in etcd is kept alive, else 0."
+    name="synapsenet.etcd.session.alive", unit="{session}", meaning="1 while this process's lease in etcd holds, else 0."
 )
 LOCKS_HELD = Gauge(name="synapsenet.locks.held", unit="{lock}", meaning="Locks that this process holds.")
 LOCKS_WAITING = Gauge(name="synapsenet.locks.waiting", unit="{waiter}", meaning="Tasks of this process that wait for a lock.")

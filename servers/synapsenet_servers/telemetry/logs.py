@@ -23,7 +23,7 @@ _ErrorInfo = tuple[type[BaseException], BaseException, TracebackType | None] | t
 
 # What is between the groups is kept, what is after them is the secret.
 _SECRETS = (
-    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"),
+    re.compile(r"(?i)(\b(?:bearer|basic)\s+)(?=\S*[0-9])[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(r"(?i)(\b\w*(?:password|passwd|secret|token|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]{3,}"),
     re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)"),
 )

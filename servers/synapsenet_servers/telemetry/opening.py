@@ -72,6 +72,8 @@ def open_telemetry(options: TelemetryOptions, *, service: str, instance: str = "
         )
         stack.enter_context(telemetry.observing_all(process_gauges()))
         stack.enter_context(becoming(telemetry))
+        if address:
+            _log.info("metrics are at http://%s/metrics", address)
         yield telemetry
 
 

@@ -66,6 +66,7 @@ def test_an_error_is_told_with_its_type_its_words_and_its_stack() -> None:
         ("connect to postgresql+psycopg://own:pa55w0rd@db:5432/x", "connect to postgresql+psycopg://own:***@db:5432/x"),
         ("etcd_password = 'rosebud'", "etcd_password = '***'"),
         ('{"api_key": "k-123456"}', '{"api_key": "***"}'),
+        ("bearer tokens are kept hashed", "bearer tokens are kept hashed"),
         ("a token of 7 days", "a token of 7 days"),
         ("http://127.0.0.1:7480/models", "http://127.0.0.1:7480/models"),
         ("lock at 10:30 by me@host", "lock at 10:30 by me@host"),
