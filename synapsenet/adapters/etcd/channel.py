@@ -42,6 +42,11 @@ class EtcdChannel:
         self._read = rpc.RangeRequest(key=f"{options.prefix}vigil".encode(), count_only=True)
         self.generation = 0
 
+    @property
+    def member(self) -> Member:
+        """Whom calls go to now."""
+        return self._members[self._index]
+
     async def call(self, method: Callable[[Member], Any], request: Any, *, seconds: float | None = None) -> Any:
         """The answer to a unary `request`, from whichever member gives it within `seconds`, by default the options' `call_s`.
 
@@ -152,7 +157,7 @@ class EtcdChannel:
         until = self._clock.monotonic() + (self.options.call_s if seconds is None else seconds)
         pause, tried, tokens = _FIRST_PAUSE_S, 0, 0
         while True:
-            member = self._members[self._index]
+            member = self.member
             timeout = max(0.001, min(self.options.attempt_s, until - self._clock.monotonic()))
             try:
                 return await attempt(member, timeout, await self._metadata(member, timeout))
@@ -176,7 +181,7 @@ class EtcdChannel:
     async def _leave(self, member: Member) -> None:
         """Go on to the next member, unless another call has done so already."""
         await member.refresh()
-        if self._members[self._index] is not member:
+        if self.member is not member:
             return
         self._index = (self._index + 1) % len(self._members)
         vigil, self._vigil = self._vigil, None
