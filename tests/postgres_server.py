@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synapsenet_servers.backends.backend import Backend
-from synapsenet_servers.backends.postgres import postgres
+from synapsenet_servers.backends.postgres import forget_killed, postgres
 from synapsenet_servers.children.launcher import environment
 from tests.backends import STOP_S, end, wait_until_ready
 
@@ -60,6 +60,7 @@ class RunningPostgres:
 
     def start(self) -> None:
         """Start it again, until it takes requests."""
+        forget_killed(self.data)
         self.process = _started(self.backend, self.log)
         wait_until_ready(self.backend, self.process, self.log)
 

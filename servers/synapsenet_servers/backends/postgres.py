@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +34,9 @@ _READY_S = 2
 _DEBIAN = Path("/usr/lib/postgresql")
 _ELSEWHERE = ("postgres", "nobody")
 _CONNECTIONS = 200
+_PROCESSES = Path("/proc")
+_KILLED_S = 10.0
+_LOOK_EVERY_S = 0.05
 
 
 def postgres(folder: Path, *, sockets: Path, port: int) -> Backend:
@@ -53,6 +57,7 @@ def postgres(folder: Path, *, sockets: Path, port: int) -> Backend:
     if not data.exists():
         _make(binaries, become, folder, data)
     _check_release(binaries, data)
+    forget_killed(data)
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -113,6 +118,31 @@ def _run(argv: Sequence[str], folder: Path, statements: str = "") -> None:
             remedy="check that it is writable and has room",
             secret=done.stderr,
         )
+
+
+def forget_killed(data: Path) -> None:
+    """Let a server start on `data` whose former one was killed, be it a moment ago.
+
+    The processes below a server that was killed end by themselves, soon after it. The file that names it stays, and would keep
+    the next one from starting as long as its process id is somebody's: of whose end nobody has taken note, or another's.
+    """
+    deadline = time.monotonic() + _KILLED_S
+    while _is_worked_in(data):
+        if time.monotonic() > deadline:
+            return  # it lives: PostgreSQL will say so
+        time.sleep(_LOOK_EVERY_S)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _is_worked_in(folder: Path) -> bool:
+    return any(_works_in(process, folder) for process in _PROCESSES.glob("[0-9]*"))
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    try:
+        return (process / "cwd").readlink() == folder
+    except OSError:
+        return False
 
 
 def _check_release(binaries: Path, data: Path) -> None:

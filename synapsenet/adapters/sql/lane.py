@@ -115,7 +115,7 @@ class Lane:
             self._give_back(session)
             raise
         self._running[running] = session, number
-        alarm = loop.call_later(self._job_s, session.cut, number)
+        alarm = _Alarm(loop, self._job_s, lambda: session.cut(number))
 
         def ended(done: Future[T]) -> None:
             session.end_job()
@@ -162,3 +162,20 @@ class Lane:
         self._threads.shutdown()
         for session in {*self._idle, *(session for session, _ in self._running.values())}:
             session.drop()
+
+
+class _Alarm:
+    """Calls `ring` every `seconds` until cancelled: what was cut may be tried again on a new connection, and hang there."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._ring = ring
+        self._handle = loop.call_later(seconds, self._go_off)
+
+    def _go_off(self) -> None:
+        self._ring()
+        self._handle = self._loop.call_later(self._seconds, self._go_off)
+
+    def cancel(self) -> None:
+        self._handle.cancel()

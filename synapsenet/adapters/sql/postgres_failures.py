@@ -87,7 +87,7 @@ def _unreachable(said: str, database: str, secret: str) -> SynapseError | None:
 
 
 def _full(state: str, said: str, database: str, secret: str) -> SynapseError | None:
-    if state == "53100" or "no space left" in said:
+    if state == "53100" or any(words in said for words in ("no space left", "file too large", "quota exceeded")):
         return ResourceExhausted(
             "STORAGE_FULL",
             f"the disk that holds the database of {database} is full",
