@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from synapsenet.adapters.kafka.cloud_events import Headers
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.refusals import is_refusal
 from synapsenet.platform.events import Event
+
+_library = logging.getLogger("librdkafka")
 
 _SLICE_S = 0.2  # so often a waiting thread looks whether it was told to stop
 _PURGED_S = 2.0
@@ -77,7 +80,7 @@ class Connection:
         self._patience = options.delivery_timeout_s
         self._last_error = ""
         self.is_sound = True
-        settings: dict[str, Any] = {**options.producer(), "error_cb": self._note}
+        settings: dict[str, Any] = {**options.producer(), "error_cb": self._note, "logger": _library}
         self._producer = confluent_kafka.Producer(settings)
 
     def publish(self, events: Sequence[Event]) -> Attempt:
@@ -85,9 +88,10 @@ class Connection:
         attempt = Attempt()
         end = time.monotonic() + self._patience
         self._produce(events, attempt, end)
-        self._await_reports(end)
+        is_fatal = not self._await_reports(end)
         if len(self._producer):
-            attempt.away = self._last_error or f"no acknowledgement within {self._patience:g} s"
+            if not is_fatal:
+                attempt.away = self._last_error or f"no acknowledgement within {self._patience:g} s"
             self.close()
         if attempt.unsettled or len(attempt.refused) > len(attempt.certain):
             self.is_sound = False
@@ -132,10 +136,12 @@ class Connection:
                 attempt.certain.add(event.id)
                 held.add(event.aggregate)
 
-    def _await_reports(self, end: float) -> None:
+    def _await_reports(self, end: float) -> bool:
+        """Wait until all is told or the time is over; False if the producer is beyond work."""
         while len(self._producer) and not self._stopped.is_set() and (left := end - time.monotonic()) > 0:
             if not self._serve(min(left, _SLICE_S), flush=True):
-                return
+                return False
+        return True
 
     def _serve(self, seconds: float, *, flush: bool = False) -> bool:
         """Take reports for so long; False if the producer is beyond work."""

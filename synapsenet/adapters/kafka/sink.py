@@ -23,6 +23,7 @@ from synapsenet.platform.sink import EventSink, Receipt
 _log = logging.getLogger(__name__)
 
 _TOPIC_S = 3.0
+_AWAY = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 
 
 class KafkaSink(EventSink):
@@ -104,15 +105,17 @@ class KafkaSink(EventSink):
 
     def _make_topic(self) -> None:
         """Make the topic, unless it is there; whoever may not make it may still write to it."""
-        topic = NewTopic(self._topic, self._options.partitions, self._options.replicas)
-        settings = {**self._options.client(), "log_level": 2}
+        client = AdminClient({**self._options.client(), "log_level": 2})  # named, for it must outlive the answers
         try:
-            AdminClient(settings).create_topics([topic], request_timeout=_TOPIC_S)[self._topic].result(_TOPIC_S)
+            if self._topic in client.list_topics(timeout=_TOPIC_S).topics:
+                return
+            topic = NewTopic(self._topic, self._options.partitions, self._options.replicas)
+            client.create_topics([topic], request_timeout=_TOPIC_S)[self._topic].result(_TOPIC_S)
         except (KafkaException, TimeoutError) as error:
             cause = error.args[0] if isinstance(error, KafkaException) else None
-            if cause is None or cause.retriable() or cause.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
-                return  # the brokers are away, as the producer will find, too
-            if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS and not self._told:
+            if cause is None or cause.retriable() or cause.code() in _AWAY or cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return  # that brokers are away is for the producer to find
+            if not self._told:
                 _log.warning("the topic %s is not made here: %s", self._topic, cause.str())
                 self._told = True
 
