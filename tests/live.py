@@ -1,4 +1,4 @@
-"""`synapsenet dev` as a process of its own, for the tests that use the platform as people do."""
+"""`synapsenet dev`, or `up`, as a process of its own, for the tests that use the platform as people do."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CLI = (sys.executable, "-m", "synapsenet_cli")
 
 
 class LivePlatform:
-    """A running `synapsenet dev`.
+    """A running `synapsenet dev` or `up`.
 
     Attributes:
-        grpc: `host:port` of our own gRPC server.
+        grpc: `host:port` of our own gRPC server; of `up`, Envoy's.
         http: `host:port` of Envoy.
         data: its data folder.
     """
@@ -86,9 +86,15 @@ def _parsed(body: bytes) -> Any:
 
 
 @contextmanager
-def live_platform(data: Path, *, env: dict[str, str] | None = None, port: str = "0") -> Iterator[LivePlatform]:
-    """A platform on free ports, or gRPC on `port`, and the folder `data`; ended, if it still runs, at the end of the `with`."""
-    command = [*CLI, "dev", "--port", port, "--http-port", "0", "--data-dir", str(data)]
+def live_platform(
+    data: Path, *, env: dict[str, str] | None = None, port: str = "0", profile: str = "dev"
+) -> Iterator[LivePlatform]:
+    """A platform on free ports, or gRPC on `port`, and the folder `data`; ended, if it still runs, at the end of the `with`.
+
+    Args:
+        profile: the command that runs it: `dev` or `up`.
+    """
+    command = [*CLI, profile, "--port", port, "--http-port", "0", "--data-dir", str(data)]
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(

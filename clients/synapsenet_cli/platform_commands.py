@@ -14,6 +14,7 @@ COMMANDS = {
     "dev": "Run the whole platform on this machine.",
     "demo": "Run the platform's main job end to end on real data.",
     "serve": "Run one or several roles of the platform.",
+    "up": "Run the cluster profile on this machine, for trying it out.",
     "certs": "Make, show and renew the certificates of a cluster.",
     "tokens": "Create, list and revoke the bearer tokens of a cluster.",
 }
@@ -28,7 +29,7 @@ def join_platform(app: typer.Typer) -> None:
             continue  # the platform's own dependencies are missing: it is a light install
         except Exception as problem:  # noqa: BLE001  # a broken plug-in must not take the other commands away
             complain(f"the commands of {entry.name} could not be loaded ({type(problem).__name__}: {problem}): reinstall it")
-    present = {command.name or "" for command in (*app.registered_commands, *app.registered_groups)}
+    present = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     for name, purpose in COMMANDS.items():
         if name not in present:
             _stand_in(app, name, purpose)

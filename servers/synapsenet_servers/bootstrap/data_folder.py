@@ -33,6 +33,6 @@ def owned_folder(data: Path) -> Iterator[Path]:
             try:
                 yield Path(folder)
             finally:
-                note.unlink()
+                note.unlink(missing_ok=True)
     finally:
         os.close(descriptor)

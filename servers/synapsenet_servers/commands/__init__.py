@@ -15,10 +15,11 @@ def register(app: typer.Typer) -> None:
     """
     if find_spec("sqlalchemy") is None:
         raise ModuleNotFoundError("the extra `server` is not installed")
-    from synapsenet_servers.commands import certificates, demonstrate, develop, serve, tokens
+    from synapsenet_servers.commands import certificates, demonstrate, develop, serve, tokens, up
 
     app.command("dev")(develop.dev)
     app.command("demo")(demonstrate.demo)
+    app.command("up")(up.up)
     app.command("serve")(serve.serve)
     app.add_typer(certificates.app, name="certs")
     app.add_typer(tokens.app, name="tokens")

@@ -45,7 +45,7 @@ def test_help_starts_quickly_and_imports_neither_grpc_nor_numpy() -> None:
     assert min(took) < 0.5
 
 
-@pytest.mark.parametrize("name", ["dev", "demo", "serve"])
+@pytest.mark.parametrize("name", ["dev", "demo", "serve", "up"])
 @pytest.mark.parametrize("light", [ABSENT, BARE.format(problem='ModuleNotFoundError("No module named sqlalchemy")')])
 def test_a_light_install_says_what_to_install(name: str, light: str) -> None:
     run = started(light + PROGRAM, name, "--port", "1")

@@ -34,6 +34,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{/* cluster.toml; the names under which the edge answers are its Service's and those of `edge.hosts`. */}}
+{{- define "synapsenet.config" -}}
+{{- $edge := printf "%s-edge" .Release.Name }}
+{{- $hosts := concat (list $edge (printf "%s.%s" $edge .Release.Namespace) (printf "%s.%s.svc" $edge .Release.Namespace)) .Values.edge.hosts }}
+{{- $own := dict "edge" (dict "host" "0.0.0.0" "port" 7400 "exposed" true "hosts" $hosts) }}
+{{- range $section, $keys := mustMerge (deepCopy .Values.config) $own }}
+{{- include "synapsenet.section" (dict "path" $section "keys" $keys) }}
+{{- end }}
+{{- end }}
+
 {{/* What every container of ours has. */}}
 {{- define "synapsenet.container" -}}
 image: {{ include "synapsenet.image" . | quote }}

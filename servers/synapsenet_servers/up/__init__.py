@@ -1,0 +1,1 @@
+"""`synapsenet up`: the cluster profile on one machine, every part a process of its own, for trying it out."""
