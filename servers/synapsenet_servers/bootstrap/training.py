@@ -17,6 +17,7 @@ from synapsenet_servers.peers.training import GrpcRunLog
 from synapsenet_servers.roles.processes import LocalProcesses
 from synapsenet_servers.servicers.training import TrainingServicer
 from synapsenet_servers.servicers.training_control import TrainingControlServicer
+from synapsenet_servers.telemetry.child_logs import log_variables
 
 
 async def assemble(platform: Platform, stack: AsyncExitStack, *, processes: Processes | None = None) -> Role:
@@ -25,7 +26,13 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, processes: Proc
     folder = platform.data / "training"
     work = await stack.enter_async_context(platform.records("training", metadata=metadata, unit=SqlTrainingWork))
     if processes is None:
-        processes = LocalProcesses(platform.supervisor, mesh=platform.mesh, run=platform.run, logs=folder / "logs")
+        processes = LocalProcesses(
+            platform.supervisor,
+            mesh=platform.mesh,
+            run=platform.run,
+            logs=folder / "logs",
+            variables=log_variables(platform.config.telemetry),
+        )
     surroundings = Surroundings(
         work=work,
         processes=processes,

@@ -27,6 +27,7 @@ from synapsenet_api.training.v1.parameter_server_service_pb2_grpc import add_Par
 from synapsenet_api.training.v1.training_control_service_pb2_grpc import TrainingControlServiceStub
 from synapsenet_servers.roles.control_stream import ControlStream, Invocation, read_invocation
 from synapsenet_servers.servicers.parameter_server import ParameterServerServicer, Served
+from synapsenet_servers.telemetry.child_logs import configure_child_logs
 from synapsenet_servers.translate.parameter_stream import schema_message
 from synapsenet_servers.translate.training import spec as to_spec
 
@@ -39,6 +40,7 @@ _GRACE_S = 1.0
 
 def main() -> int:
     """Serve one job; 0 once it is over as planned."""
+    configure_child_logs("parameter-server")
     invocation = read_invocation(__doc__)
     with grpc.insecure_channel(invocation.mesh) as channel:
         role = ParameterServerRole(invocation, channel)

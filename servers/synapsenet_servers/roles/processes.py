@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import synapsenet
@@ -55,9 +56,13 @@ class LocalProcesses(Processes):
         mesh: the address of the platform's services.
         run: a private folder with a short path, for the parameter servers' sockets.
         logs: a folder for the processes' output, one file a process.
+        variables: what they are told by their environment, such as how to log.
     """
 
-    def __init__(self, supervisor: Supervisor, *, mesh: str, run: Path, logs: Path) -> None:
+    def __init__(
+        self, supervisor: Supervisor, *, mesh: str, run: Path, logs: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
+        self._variables = dict(variables or {})
         self._supervisor = supervisor
         self._mesh = mesh
         self._run = run
@@ -71,7 +76,9 @@ class LocalProcesses(Processes):
             ChildSpec(
                 name=name,
                 argv=[sys.executable, "-m", _MODULES[launch.kind], *arguments],
-                env=launcher.environment(PYTHONPATH=_python_path(), **{TOKEN_VARIABLE: launch.token}, **_ONE_THREAD),
+                env=launcher.environment(
+                    PYTHONPATH=_python_path(), **{TOKEN_VARIABLE: launch.token}, **_ONE_THREAD, **self._variables
+                ),
                 cwd=self._run,
                 log=self._logs / f"{name}.log",
             )

@@ -25,6 +25,7 @@ from synapsenet_api.training.v1.training_control_service_pb2_grpc import Trainin
 from synapsenet_servers.peers.parameter_stream import GrpcParameterStream, Membership
 from synapsenet_servers.peers.training_sets import read_training_set
 from synapsenet_servers.roles.control_stream import ControlStream, Invocation, read_invocation
+from synapsenet_servers.telemetry.child_logs import configure_child_logs
 from synapsenet_servers.translate.training import spec as to_spec
 
 _MESSAGE_ROOM = 64 << 10
@@ -34,6 +35,7 @@ _JOIN_TIMEOUT_S = 30.0
 
 def main() -> int:
     """Work for one job; 0 once all steps are made."""
+    configure_child_logs("training-worker")
     invocation = read_invocation(__doc__)
     with grpc.insecure_channel(invocation.mesh) as mesh:
         return WorkerRole(invocation, mesh, SystemClock()).run()
