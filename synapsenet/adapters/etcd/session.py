@@ -254,11 +254,13 @@ async def open_session(
         Unavailable: ETCD_UNAVAILABLE.
         Unauthenticated, PermissionDenied: etcd refuses us, or asks for a user that is not configured.
         FailedPrecondition: ETCD_CREDENTIALS_UNREADABLE.
+        SynapseError: what `epochs` raises.
     """
     channel = EtcdChannel(options, clock=clock, interceptors=interceptors)
     session = EtcdSession(channel, StoreEpoch(channel, epochs), clock)
     try:
         await session.lease(options.session_ttl_s)
+        await session.epoch.current()  # who may have a lease may still lack the right to its keys
         yield session
     finally:
         await asyncio.shield(_end(session, channel))
