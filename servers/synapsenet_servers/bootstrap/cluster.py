@@ -13,6 +13,7 @@ from synapsenet.adapters.etcd.locks import EtcdLocks
 from synapsenet.adapters.etcd.membership import EtcdMembership
 from synapsenet.adapters.etcd.session import open_session
 from synapsenet.adapters.sql.postgres_server import open_postgres, postgres_records
+from synapsenet.adapters.sql.retention import Retention
 from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
 from synapsenet_servers import telemetry
@@ -67,7 +68,10 @@ async def open_cluster(
         session = await stack.enter_async_context(opening)
         stack.enter_context(told.observing(ETCD_SESSION, lambda: [(float(session.is_alive), {})]))
         locks = stack.enter_context(observed_locks(EtcdLocks(session)))
-        stored = postgres_records(postgres, locks=locks, holder=holder, event_ids=kinds("event"), background=go_on)
+        kept = Retention(relayed=bool(config.kafka.brokers))
+        stored = postgres_records(
+            postgres, locks=locks, holder=holder, event_ids=kinds("event"), background=go_on, retention=kept
+        )
         mesh = f"unix:{Path(config.mesh.socket).absolute()}"  # noqa: ASYNC240 - asks no disk
         channel = await stack.enter_async_context(open_channel(mesh, patient=True))
         yield Platform(

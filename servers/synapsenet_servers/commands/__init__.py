@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     """
     if find_spec("sqlalchemy") is None:
         raise ModuleNotFoundError("the extra `server` is not installed")
-    from synapsenet_servers.commands import certificates, demonstrate, develop, serve, tokens, up
+    from synapsenet_servers.commands import certificates, demonstrate, develop, outbox, serve, tokens, up
 
     app.command("dev")(develop.dev)
     app.command("demo")(demonstrate.demo)
@@ -23,3 +23,4 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve.serve)
     app.add_typer(certificates.app, name="certs")
     app.add_typer(tokens.app, name="tokens")
+    app.add_typer(outbox.app, name="outbox")
