@@ -104,7 +104,7 @@ class _Call:
 
     def __enter__(self) -> None:
         if (instruments := self._server.instruments) is not None:
-            instruments.active.add(1, {"rpc.method": self._method})
+            instruments.active[self._method] += 1
         if self._server.tracer is not None and not self._details.method.startswith(_UNTRACED):
             self._begin_span()
         self._began = time.perf_counter()
@@ -114,7 +114,7 @@ class _Call:
         status, reason = self._status(error), refused_with.get()
         if (instruments := self._server.instruments) is not None:
             labels = {"rpc.system.name": "grpc", "rpc.method": self._method, "rpc.response.status_code": status}
-            instruments.active.add(-1, {"rpc.method": self._method})
+            instruments.active[self._method] -= 1
             instruments.served.record(took, labels)
             if reason:
                 instruments.refused.add(1, {"rpc.method": self._method, "error.type": reason})
