@@ -41,7 +41,6 @@ epochs = Table(
     metadata,
     Column("name", String, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
-    Column("highest", BigInteger, nullable=False),
 )
 
 tokens = Table(

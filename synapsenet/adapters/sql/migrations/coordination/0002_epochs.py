@@ -12,5 +12,4 @@ def upgrade() -> None:
         "epochs",
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("epoch", sa.BigInteger, nullable=False),
-        sa.Column("highest", sa.BigInteger, nullable=False),
     )
