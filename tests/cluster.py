@@ -40,12 +40,17 @@ PROCESSES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class ServeProcess:
-    """One `synapsenet serve`."""
+    """One `synapsenet serve`.
+
+    Attributes:
+        announced: what it has said of where it listens.
+    """
 
     name: str
     roles: tuple[str, ...]
     log: Path
     process: subprocess.Popen[str]
+    announced: list[str] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -65,6 +70,7 @@ class ServeProcess:
                 self.process.wait(STOPPED_WITHIN_S)
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log.read_text()[-4_000:]}")
             lines.append(line)
+        self.announced = lines
         return lines
 
     def kill(self) -> None:

@@ -59,7 +59,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         method = details.method
         handler = await continuation(details)
         if method in self._absent or handler is None:
-            return _refusing(method, self._absence(method))
+            return self._refusing(method, self._absence(method))
         if handler.request_streaming and handler.response_streaming:
             return self._many_to_many(method, handler)
         if handler.request_streaming:
@@ -79,6 +79,17 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         return Unimplemented(
             "METHOD_UNKNOWN", f"{method} is no method of this server", remedy="list what there is by server reflection"
         )
+
+    def _refusing(self, method: str, absence: Unimplemented) -> Handler:
+        """A handler that ends every call, of whatever kind, before it reads a message; what is to come has its callers, too."""
+
+        async def call(_requests: Any, context: Any) -> None:
+            if method not in self._absent:
+                await refuse(context, method, absence)
+            async with self._call(method, context):
+                raise absence
+
+        return grpc.stream_stream_rpc_method_handler(call)
 
     @asynccontextmanager
     async def _call(self, method: str, context: Any, longest_s: float | None = None) -> AsyncIterator[None]:
@@ -215,12 +226,3 @@ async def _answers(handled: Any) -> AsyncIterator[Any]:
             yield answer
     else:
         await handled
-
-
-def _refusing(method: str, error: Unimplemented) -> Handler:
-    """A handler that ends every call, of whatever kind, with `error` before it reads a message."""
-
-    async def call(_requests: Any, context: Any) -> None:
-        await refuse(context, method, error)
-
-    return grpc.stream_stream_rpc_method_handler(call)

@@ -136,11 +136,18 @@ def check_services_bind(options: SecurityOptions, host: str) -> None:
 
 
 def check_edge_bind(options: SecurityOptions, host: str) -> None:
-    """Pass if the edge may listen on `host`: on loopback, or by TLS with tokens.
+    """Pass if the edge may listen on `host`: on loopback, or by TLS with tokens; and if services would know it.
 
     Raises:
-        InvalidArgument: EDGE_UNPROTECTED.
+        InvalidArgument: EDGE_UNPROTECTED, EDGE_IDENTITY_MISSING.
     """
+    if options.secured and not options.edge_certificate_file:
+        raise InvalidArgument(
+            "EDGE_IDENTITY_MISSING",
+            "services would turn the edge away",
+            field="security.edge_certificate_file",
+            remedy="name a certificate with the identity of the edge, or set mesh.edge to false",
+        )
     if is_loopback(host) or options.insecure:
         return
     encrypted = bool(options.public_certificate_file)
