@@ -77,7 +77,7 @@ class Server:
         self._server = grpc.aio.server(
             # Outermost is what tells of calls, so that it sees the status that the guard makes of every error.
             interceptors=[*telemetry.current().server_interceptors([*self._names, *_CARRIED, V1ALPHA]), self._guard],
-            options=_channel_arguments(options),
+            options=channel_arguments(options),
             maximum_concurrent_rpcs=None,
         )
         self._health = _HEALTH.aio.HealthServicer()
@@ -130,7 +130,8 @@ class Server:
         self._hurrying = asyncio.ensure_future(self._server.stop(_LAST_WORDS_S))
 
 
-def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
+def channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
+    """What the runtime is told of every server."""
     return [
         ("grpc.so_reuseport", 0),  # else a busy port would be shared silently
         # The runtime has a whole message in memory before it compares sizes, and its refusal gives no reason: ours does.

@@ -48,4 +48,4 @@ async def test_the_bench_runs_and_prints_whole_lines_about_comparable_things(ben
 
 def test_the_catalogue_finds_the_platform() -> None:
     assert "platform" in catalogue.areas()
-    assert [bench.__name__ for bench in catalogue.benches("platform")] == ["commits"]
+    assert [bench.__name__ for bench in catalogue.benches("platform")] == ["commits", "calls"]
