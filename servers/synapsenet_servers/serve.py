@@ -15,11 +15,10 @@ import uvloop
 
 from synapsenet.errors import InvalidArgument
 from synapsenet_servers import telemetry
-from synapsenet_servers.bootstrap import mesh
 from synapsenet_servers.bootstrap.cluster import open_cluster
 from synapsenet_servers.bootstrap.host import Assemble, Host, hosting_behind_envoy
 from synapsenet_servers.bootstrap.role import Platform, Task
-from synapsenet_servers.bootstrap.roles import ROLES
+from synapsenet_servers.bootstrap.roles import ROLES, Rooms
 from synapsenet_servers.bootstrap.security import secured
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.clusters import MESH_ROLE
@@ -33,7 +32,7 @@ from synapsenet_servers.security.options import check_services_bind
 
 _log = logging.getLogger(__name__)
 
-KNOWN: Mapping[str, Assemble] = {**ROLES, MESH_ROLE: mesh.assemble}
+KNOWN = Rooms(*ROLES, MESH_ROLE)
 """Every role that can be served."""
 
 _SOCKET = "serve.sock"

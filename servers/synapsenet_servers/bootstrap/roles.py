@@ -1,19 +1,34 @@
-"""Every role that a process can host, by name."""
+"""Every role that a process can host, by name; a process imports those alone that it hosts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
-from synapsenet_servers.bootstrap import experiments, features, inference, lifecycle, models, monitoring, registry, training
 from synapsenet_servers.bootstrap.host import Assemble
 
-ROLES: Mapping[str, Assemble] = {
-    "features": features.assemble,
-    "monitoring": monitoring.assemble,
-    "models": models.assemble,
-    "registry": registry.assemble,
-    "lifecycle": lifecycle.assemble,
-    "inference": inference.assemble,
-    "experiments": experiments.assemble,
-    "training": training.assemble,
-}
+
+class Rooms(Mapping[str, Assemble]):
+    """How roles are put together: each by the module of its name in this package, which is imported when it is asked for."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __getitem__(self, name: str) -> Assemble:
+        if name not in self._names:
+            raise KeyError(name)
+        assemble: Assemble = import_module(f"synapsenet_servers.bootstrap.{name}").assemble
+        return assemble
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+ROLES = Rooms("features", "monitoring", "models", "registry", "lifecycle", "inference", "experiments", "training")
+"""The areas."""
