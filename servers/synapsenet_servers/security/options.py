@@ -15,13 +15,13 @@ _PAIRS = (
     ("edge_certificate_file", "edge_key_file"),
     ("public_certificate_file", "public_key_file"),
 )
-_POSITIVE = ("reload_s", "token_cache_entries", "jwks_max_age_s", "jwks_shortest_refresh_s", "jwks_timeout_s")
+_POSITIVE = ("token_cache_entries", "jwks_max_age_s", "jwks_shortest_refresh_s", "jwks_timeout_s")
 _NOT_NEGATIVE = ("token_cache_s", "token_grace_s", "leeway_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityOptions:
-    """Certificates, identities and tokens of the cluster profile. All files are PEM and are read again when they change.
+    """Certificates, identities and tokens of the cluster profile. Files are PEM; a changed one is used from the next handshake on.
 
     Without `certificate_file` nothing is encrypted and nobody is asked who they are: for loopback alone.
 
@@ -48,7 +48,6 @@ class SecurityOptions:
         jwks_max_age_s: seconds after which the keys are read again.
         jwks_shortest_refresh_s: seconds between two readings, also if a token names a key that is not known.
         jwks_timeout_s: seconds that the URL may take to answer.
-        reload_s: seconds between two looks at whether a client's certificates changed; a server looks at each handshake.
     """
 
     ca_file: str = ""
@@ -73,7 +72,6 @@ class SecurityOptions:
     jwks_max_age_s: float = 300.0
     jwks_shortest_refresh_s: float = 10.0
     jwks_timeout_s: float = 5.0
-    reload_s: float = 5.0
 
     def __post_init__(self) -> None:
         for certificate, key in _PAIRS:

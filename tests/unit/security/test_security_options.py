@@ -75,7 +75,7 @@ def test_an_edge_that_services_would_turn_away_is_not_started() -> None:
         ({"public_certificate_file": ""}, "public_certificate_file"),
         ({"trust_domain": "No/Domain"}, "trust_domain"),
         ({"trust_domain": ""}, "trust_domain"),
-        ({"reload_s": 0.0}, "reload_s"),
+        ({"jwks_timeout_s": 0.0}, "jwks_timeout_s"),
         ({"token_cache_s": -1.0}, "token_cache_s"),
         ({"token_cache_entries": 0}, "token_cache_entries"),
     ],
