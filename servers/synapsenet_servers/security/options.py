@@ -21,7 +21,7 @@ _NOT_NEGATIVE = ("token_cache_s", "token_grace_s", "leeway_s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityOptions:
-    """Certificates, identities and tokens of the cluster profile. Files are PEM; a changed one is used from the next handshake on.
+    """Certificates, identities and tokens of the cluster profile. Files are PEM; changed ones count from the next handshake on.
 
     Without `certificate_file` nothing is encrypted and nobody is asked who they are: for loopback alone.
 
