@@ -152,7 +152,7 @@ def small_cluster(
     """A cluster inside a `with`, once every process of `processes` serves; `sections` of cluster.toml over the usual ones."""
     with ExitStack() as stack:
         starting: list[AbstractContextManager[Any]] = [etcd_server(), postgres_server()]
-        etcd, postgres, *rest = _entered([*starting, *([kafka_server()] if broker else [])], stack)
+        etcd, postgres, *rest = entered([*starting, *([kafka_server()] if broker else [])], stack)
         kafka = rest[0] if rest else None
         # Sockets' paths are short, pytest's folders are not.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-")))
@@ -169,7 +169,7 @@ def small_cluster(
             usual["kafka"] = {"brokers": [kafka.address]}
         whole = {name: {**usual.get(name, {}), **sections.get(name, {})} for name in {**usual, **sections}}
         config = folder / "cluster.toml"
-        config.write_text(_toml(whole))
+        config.write_text(toml(whole))
         cluster = Cluster(
             etcd=etcd, postgres=postgres, kafka=kafka, folder=folder, config=config, ports=(ports[0], ports[1]), socket=socket
         )
@@ -193,7 +193,7 @@ def until(answered: Any, *, within: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-def _entered(managers: list[AbstractContextManager[Any]], stack: ExitStack) -> list[Any]:
+def entered(managers: list[AbstractContextManager[Any]], stack: ExitStack) -> list[Any]:
     """What the managers give, entered beside each other."""
     with ThreadPoolExecutor(len(managers)) as threads:
         entering = [threads.submit(manager.__enter__) for manager in managers]
@@ -212,7 +212,7 @@ def _close(cluster: Cluster) -> None:
         process.close()
 
 
-def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """Strings, numbers, truths and lists of them are the same in TOML and in JSON."""
     return "\n".join(
         f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())

@@ -39,12 +39,13 @@ _KILLED_S = 10.0
 _LOOK_EVERY_S = 0.05
 
 
-def postgres(folder: Path, *, sockets: Path, port: int) -> Backend:
-    """A server on 127.0.0.1:`port` whose data lies in `folder`; made ready to start, which takes seconds the first time.
+def postgres(folder: Path, *, sockets: Path, port: int, host: str = "127.0.0.1") -> Backend:
+    """A server on `host`:`port` whose data lies in `folder`; made ready to start, which takes seconds the first time.
 
     Args:
         folder: kept between runs.
         sockets: an existing private folder with a path of at most 80 bytes; the Unix socket is made in it.
+        host: address that is bound; from which other machines a login is taken stands in `data/pg_hba.conf`.
 
     Raises:
         FailedPrecondition: PROGRAM_MISSING; POSTGRES_OTHER_RELEASE, the folder is of another major release; DATA_NOT_WRITABLE.
@@ -59,7 +60,7 @@ def postgres(folder: Path, *, sockets: Path, port: int) -> Backend:
     _check_release(binaries, data)
     forget_killed(data)
     settings = {
-        "listen_addresses": "127.0.0.1",
+        "listen_addresses": host,
         "port": port,
         "unix_socket_directories": sockets,
         "unix_socket_permissions": "0700",
