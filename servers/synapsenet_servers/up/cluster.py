@@ -22,6 +22,7 @@ from synapsenet_servers.children.launcher import environment
 from synapsenet_servers.children.supervisor import ChildSpec, Restart
 from synapsenet_servers.mesh.edge import envoy_program
 from synapsenet_servers.mesh.ports import free_port, spell
+from synapsenet_servers.telemetry.variables import inherited
 from synapsenet_servers.up.configuration import Backing, listening, sections, write
 from synapsenet_servers.up.options import LOOPBACK, MESH, SERVICES, RoleProcess, UpOptions
 from synapsenet_servers.up.ports import free_ports
@@ -33,7 +34,7 @@ from synapsenet_servers.up.status import Place
 _FOR_EVER = Restart(budget=1_000, longest=5.0)
 _READY_WITHIN_S = 120.0
 _GRACE_S = 10.0
-_PASSED_ON = ("SYNAPSENET_", "OTEL_")
+_PASSED_ON = "SYNAPSENET_"
 
 
 class Cluster:
@@ -128,7 +129,9 @@ class Cluster:
         return ChildSpec(
             name=process.name,
             argv=[sys.executable, "-m", "synapsenet_cli", "serve", process.role, *where],
-            env=environment(**{name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}),
+            env=environment(
+                **{name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}, **inherited()
+            ),
             cwd=folder,
             log=self._log(process.name),
             restart=_FOR_EVER,
