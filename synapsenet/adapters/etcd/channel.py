@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import grpc
 from aetcd import rpc
@@ -14,13 +15,20 @@ from synapsenet.adapters.etcd.failures import is_away, is_stale_token, translate
 from synapsenet.adapters.etcd.member import EOF, Interceptors, Member, Metadata, Vigil, refusal
 from synapsenet.adapters.etcd.options import EtcdOptions
 from synapsenet.clock import Clock
-from synapsenet.errors import FailedPrecondition, PermissionDenied
+from synapsenet.errors import Cancelled, FailedPrecondition, PermissionDenied
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 _TOKENS = 2  # that one call may ask for
 _LED = ("hasleader", "true")  # a member that lost its leader ends the stream instead of keeping it silently
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered(Generic[T]):
+    """What an attempt brought."""
+
+    answer: T
 
 
 class EtcdChannel:
@@ -40,6 +48,7 @@ class EtcdChannel:
         self._vigil: Vigil | None = None
         self._changed = asyncio.Event()
         self._read = rpc.RangeRequest(key=f"{options.prefix}vigil".encode(), count_only=True)
+        self._is_closed = False
         self.generation = 0
 
     @property
@@ -93,7 +102,7 @@ class EtcdChannel:
             As `call`, if no member takes the watch.
         """
 
-        async def attempt(member: Member, timeout: float, metadata: Metadata) -> tuple[Any, Any]:
+        async def attempt(member: Member, timeout: float, metadata: Metadata) -> tuple[Member, Any, Any]:
             stream = member.watch.Watch(metadata=[*metadata, _LED])
             try:
                 async with asyncio.timeout(timeout):
@@ -104,20 +113,22 @@ class EtcdChannel:
             except BaseException:
                 stream.cancel()
                 raise
-            return stream, created
+            return member, stream, created
 
-        stream, answer = await self._attempts(attempt, None)
+        member, stream, answer = await self._attempts(attempt, None)
         try:
-            while answer is not EOF and not answer.canceled:
-                yield answer
-                answer = await stream.read()
+            with member.streaming(stream):
+                while answer is not EOF and not answer.canceled:
+                    yield answer
+                    answer = await stream.read()
             if answer is not EOF and "permission denied" in answer.cancel_reason:
                 remedy = "grant its role read on the keys below etcd.prefix"
                 raise PermissionDenied("ETCD_PERMISSION_MISSING", "etcd does not let this user watch a key", remedy=remedy)
         except grpc.aio.AioRpcError:
             return
-        finally:
-            stream.cancel()
+        except asyncio.CancelledError:
+            if _is_task_cancelled():
+                raise
 
     async def attended(self) -> int:
         """The connection's number, once it is sure that a break of the connection raises `generation`. Raises: as `call`."""
@@ -127,11 +138,13 @@ class EtcdChannel:
                     await self._attempts(self._attend, None)
         return self.generation
 
-    async def changed(self) -> None:
-        """Return when the connection has become another one."""
-        await self._changed.wait()
+    async def changed(self, generation: int) -> None:
+        """Return when the connection is another one than that of `generation`."""
+        while self.generation == generation:
+            await self._changed.wait()
 
     async def close(self) -> None:
+        self._is_closed = True
         if self._vigil is not None:
             await self._vigil.end()
         for member in self._members:
@@ -159,12 +172,10 @@ class EtcdChannel:
         while True:
             member = self.member
             timeout = max(0.001, min(self.options.attempt_s, until - self._clock.monotonic()))
-            try:
-                return await attempt(member, timeout, await self._metadata(member, timeout))
-            except (TimeoutError, asyncio.InvalidStateError):  # the latter from a stream that had ended when it was written to
-                failure = refusal(grpc.StatusCode.UNAVAILABLE, "no answer")
-            except grpc.aio.AioRpcError as error:
-                failure = error
+            outcome = await self._tried(attempt, member, timeout)
+            if isinstance(outcome, _Answered):
+                return outcome.answer
+            failure = outcome
             if is_stale_token(failure) and self.options.user and tokens < _TOKENS:
                 self._token, tokens = None, tokens + 1
                 continue
@@ -177,6 +188,23 @@ class EtcdChannel:
             if tried % len(self._members) == 0:
                 await self._clock.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    async def _tried(
+        self, attempt: Callable[[Member, float, Metadata], Awaitable[T]], member: Member, timeout: float
+    ) -> grpc.aio.AioRpcError | _Answered[T]:
+        """What one attempt brought, or how it failed."""
+        if self._is_closed:
+            raise Cancelled("ETCD_CLOSED", "the session with etcd has ended")
+        try:
+            return _Answered(await attempt(member, timeout, await self._metadata(member, timeout)))
+        except (TimeoutError, asyncio.InvalidStateError, grpc.aio.UsageError):
+            pass  # the latter two from a stream that had ended, or a channel that was closed, before it was used
+        except asyncio.CancelledError:
+            if _is_task_cancelled():
+                raise
+        except grpc.aio.AioRpcError as error:
+            return error
+        return refusal(grpc.StatusCode.UNAVAILABLE, "no answer")
 
     async def _leave(self, member: Member) -> None:
         """Go on to the next member, unless another call has done so already."""
@@ -215,3 +243,9 @@ class EtcdChannel:
                 remedy="check its path and that this user may read it",
                 secret=str(self.options.password_file),
             ) from error
+
+
+def _is_task_cancelled() -> bool:
+    """Whether our own task is cancelled; else it is the call, because its channel was closed under it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

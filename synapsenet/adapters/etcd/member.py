@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,13 @@ class Member:
         self._options = options
         self._interceptors = interceptors
         self._files = _signature(options)
+        self._streams: set[Any] = set()
         self._open()
 
     def _open(self) -> None:
-        self.channel = _channel(self.endpoint, self._options, self._interceptors)
+        # A stream belongs to no trace, and gRPC's intercepted streams swallow the cancellation of who writes to them.
+        unary = [one for one in self._interceptors if isinstance(one, grpc.aio.UnaryUnaryClientInterceptor)]
+        self.channel = _channel(self.endpoint, self._options, unary)
         self.kv = rpc.KVStub(self.channel)
         self.lease = rpc.LeaseStub(self.channel)
         self.watch = rpc.WatchStub(self.channel)
@@ -50,10 +54,25 @@ class Member:
         if files != self._files:
             former, self._files = self.channel, files
             self._open()
-            await former.close(None)
+            await self._end(former)
+
+    @contextmanager
+    def streaming(self, stream: Any) -> Iterator[None]:
+        """`stream` inside a `with`: it ends with it, and at the latest when its channel is closed, which gRPC leaves to us."""
+        self._streams.add(stream)
+        try:
+            yield
+        finally:
+            self._streams.discard(stream)
+            stream.cancel()
 
     async def close(self) -> None:
-        await self.channel.close(None)
+        await self._end(self.channel)
+
+    async def _end(self, channel: grpc.aio.Channel) -> None:
+        for stream in tuple(self._streams):
+            stream.cancel()
+        await channel.close(None)
 
 
 class Vigil:

@@ -134,14 +134,17 @@ class SessionLease:
         return known
 
     async def _compare_always(self) -> None:
-        while True:
-            waiting = [asyncio.ensure_future(self._renewed.wait()), asyncio.ensure_future(self._channel.changed())]
+        compared = self._channel.generation
+        while not self.is_lost:
+            changed = self._channel.changed(compared)
+            waiting = [asyncio.ensure_future(self._renewed.wait()), asyncio.ensure_future(changed)]
             try:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for future in waiting:
                     future.cancel()
             self._renewed.clear()
+            compared = self._channel.generation
             with suppress(SynapseError):  # the next renewal compares again
                 await self._compare()
 

@@ -9,14 +9,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
+import grpc
 import pytest
 
 from synapsenet.adapters.etcd.locks import EtcdLocks
+from synapsenet.adapters.etcd.member import Interceptors
+from synapsenet.adapters.etcd.membership import EtcdMembership
 from synapsenet.adapters.etcd.options import EtcdOptions
 from synapsenet.adapters.etcd.session import EtcdSession, open_session
 from synapsenet.clock import SystemClock
-from synapsenet.errors import FailedPrecondition, SynapseError, Unavailable
+from synapsenet.errors import Cancelled, FailedPrecondition, SynapseError, Unavailable
+from synapsenet.platform.membership import Instance
 from synapsenet_servers.backends.etcd import EtcdTls
 from synapsenet_servers.mesh.edge import free_port
 from synapsenet_servers.security import certificates
@@ -25,6 +30,7 @@ from tests.contract.etcd.counters import Counters
 from tests.etcd_server import EtcdServer, etcd_server
 
 TTL = 5.0
+PATIENCE_S = 10.0
 LIFE = timedelta(days=1)
 
 
@@ -140,7 +146,44 @@ async def test_certificates_that_were_renewed_serve_the_next_connection_without_
     tls = EtcdTls(authority=own / "ca.pem", certificate=own / "etcd.pem", key=own / "etcd.key")
     with etcd_server(tls=tls) as server:
         async with session(mutual(server, own)) as opened:
+            watch = aiter(EtcdMembership(opened).watch("g"))
+            assert await anext(watch) == []
+            changed = asyncio.ensure_future(anext(watch))
             certificates.make_all(own, hosts=(), life=LIFE, now=datetime.now(UTC), force=True)  # another authority
             server.stop()
             await asyncio.to_thread(server.start)
             await lock_once(opened)
+            async with EtcdMembership(opened).join(Instance(group="g", id="i"), ttl=TTL) as joined:
+                assert await asyncio.wait_for(changed, PATIENCE_S) == [joined.instance]
+
+
+class Counting(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]  # not generic at run time
+    """Counts the calls that it sees."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        self.methods.append(str(details.method))
+        return await continuation(details, request)
+
+
+async def test_whoever_wants_to_tell_of_calls_to_etcd_sees_every_transaction(etcd: EtcdServer) -> None:
+    seen = Counting()
+    chosen, interceptors = options(etcd.endpoint), cast("Interceptors", [seen])
+    async with open_session(chosen, clock=SystemClock(), epochs=Counters(), interceptors=interceptors) as opened:
+        seen.methods.clear()
+        await lock_once(opened)
+    assert [method.rpartition("/")[2].rstrip("'") for method in seen.methods[:2]] == ["Txn", "DeleteRange"]
+
+
+async def test_a_session_that_has_ended_says_so_to_whoever_still_uses_it(etcd: EtcdServer) -> None:
+    async with session(options(etcd.endpoint)) as opened:
+        watch = aiter(EtcdMembership(opened).watch("g"))
+        assert await anext(watch) == []
+        pending = asyncio.ensure_future(anext(watch))
+        await asyncio.sleep(0.1)
+    for late in (pending, lock_once(opened)):
+        with pytest.raises(Cancelled) as ended:
+            await asyncio.wait_for(late, PATIENCE_S)
+        assert ended.value.reason == "ETCD_CLOSED"
