@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ from synapsenet_servers.server_options import ServerOptions
 MODELS = "synapsenet.models.v1.ModelService"
 CONTROL = "synapsenet.inference.v1.InferenceControlService"
 REGISTRY = "synapsenet.registry.v1.RegistryService"
+PARTS = 3
+ENDLESS = "endless"
+"""The model whose download never ends."""
 YEAR = timedelta(days=365)
 OF_ITS_OWN = [("grpc.use_local_subchannel_pool", 1)]
 """Options of a channel that shares no connection with others."""
@@ -62,8 +66,10 @@ class Registry(registry_grpc.RegistryServiceServicer):
     async def DownloadArtifact(
         self, request: registry.DownloadArtifactRequest, context: Any
     ) -> AsyncIterator[registry.DownloadArtifactResponse]:
-        for _ in range(3):
+        for _ in range(PARTS):
             yield registry.DownloadArtifactResponse(data=b"x")
+        if request.model_id == ENDLESS:
+            await asyncio.get_running_loop().create_future()
 
     async def UploadArtifact(self, requests: Any, context: Any) -> registry.UploadArtifactResponse:
         async for _ in requests:

@@ -7,9 +7,12 @@ token with the scope of the call, except at an anonymous edge.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from synapsenet.errors import PermissionDenied, SynapseError, Unauthenticated
+from synapsenet.platform.scopes import Scope
+from synapsenet_servers.interceptors.standing import Standing
 from synapsenet_servers.security.callers import Bearers, spelled
 from synapsenet_servers.security.identity import described, spiffe_identity
 from synapsenet_servers.security.options import SecurityOptions
@@ -20,6 +23,7 @@ _log = logging.getLogger(__name__)
 _HEADER = "authorization"
 _SCHEME = "bearer "
 _LONGEST = 8_192
+_SHORTEST_PAUSE_S = 1.0
 
 
 class Authorization:
@@ -34,9 +38,13 @@ class Authorization:
         self._edge = options.edge_identity
         self._anonymous_edge = options.anonymous
         self._bearers = bearers
+        self._again_s = max(_SHORTEST_PAUSE_S, options.token_cache_s)
 
-    async def check(self, method: str, context: Any) -> None:
+    async def check(self, method: str, context: Any, standing: Standing | None = None) -> None:
         """Pass if the caller may call `method`; a refusal is logged: who, what and why, and no secret.
+
+        Args:
+            standing: of a call that lasts: it ends once the token that it began with is no longer good.
 
         Raises:
             Unauthenticated: TOKEN_MISSING, TOKEN_MALFORMED, TOKEN_UNKNOWN, TOKEN_EXPIRED, TOKEN_REVOKED.
@@ -52,23 +60,23 @@ class Authorization:
         try:
             if wanted.access is Access.MESH:
                 raise _not_the_mesh(method, identity, self._mesh)
-            await self._check_bearer(method, wanted.scope, identity, context)
+            by_token = await self._check_bearer(method, wanted.scope, identity, context)
         except SynapseError as refused:
-            _log.warning(
-                "refused %s from %s with %s: %s (%s)",
-                method,
-                context.peer(),
-                described(identity),
-                refused.reason,
-                refused.metadata.get("caller", "nobody"),
-            )
+            _tell(method, context, identity, refused)
             raise
+        if standing is not None and by_token:
 
-    async def _check_bearer(self, method: str, wanted: Any, identity: str, context: Any) -> None:
+            async def ask_again() -> None:
+                await self._check_bearer(method, wanted.scope, identity, context)
+
+            standing.keep(ask_again, every_s=self._again_s, lost=partial(_tell, method, context, identity))
+
+    async def _check_bearer(self, method: str, wanted: Scope, identity: str, context: Any) -> bool:
+        """Pass if the caller has what is `wanted`; whether a token gave it."""
         token = _bearer_token(context.invocation_metadata())
         if token is None:
             if self._anonymous_edge and identity == self._edge:
-                return
+                return False
             raise _missing(method, str(wanted))
         if self._bearers is None:
             raise Unauthenticated("TOKENS_OFF", "this platform takes no tokens", remedy="call it through its own edge")
@@ -80,6 +88,12 @@ class Authorization:
                 remedy="use a token that has it",
                 metadata={"method": method, "scope": str(wanted), "caller": caller.name},
             )
+        return True
+
+
+def _tell(method: str, context: Any, identity: str, refused: SynapseError) -> None:
+    caller = refused.metadata.get("caller", "nobody")
+    _log.warning("refused %s from %s with %s: %s (%s)", method, context.peer(), described(identity), refused.reason, caller)
 
 
 def _bearer_token(metadata: Any) -> str | None:

@@ -20,6 +20,7 @@ from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.interceptors.limits import Limits
 from synapsenet_servers.interceptors.refusal import refuse
 from synapsenet_servers.interceptors.required import check_required
+from synapsenet_servers.interceptors.standing import Standing
 from synapsenet_servers.not_yet_available.row import Row
 
 Handler = Any  # grpc's type for handlers says nothing of the four call shapes that tell them apart
@@ -92,23 +93,32 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         return grpc.stream_stream_rpc_method_handler(call)
 
     @asynccontextmanager
-    async def _call(self, method: str, context: Any, longest_s: float | None = None) -> AsyncIterator[None]:
-        """One call: counted against the bound, ended after `longest_s` seconds, its errors turned into a status."""
+    async def _call(
+        self, method: str, context: Any, longest_s: float | None = None, *, streams: bool = False
+    ) -> AsyncIterator[None]:
+        """One call: counted against the bound, ended after `longest_s` seconds, its errors turned into a status.
+
+        One that `streams` may outlive what its caller was allowed, and is asked about again and again.
+        """
         limit = asyncio.timeout(longest_s)
+        standing = Standing(limit)
         try:
             async with limit:
                 self._under_way[limit] = method
                 try:
                     self._admit()
                     if self._authorization is not None:
-                        await self._authorization.check(method, context)
+                        await self._authorization.check(method, context, standing if streams else None)
                     yield
                 finally:
                     del self._under_way[limit]
+                    standing.end()
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the last place where a bug can become a status
-            told = _stopped() if self._stopping and isinstance(error, TimeoutError) else error
+            told = error
+            if isinstance(error, TimeoutError):
+                told = standing.refusal or (_stopped() if self._stopping else error)
             await refuse(context, method, told)
 
     def _admit(self) -> None:
@@ -129,7 +139,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
 
     def _unread_one_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(_requests: Any, context: Any) -> AsyncIterator[Any]:
-            async with self._call(method, context):
+            async with self._call(method, context, streams=True):
                 async for answer in _answers(handler.unary_stream(await self._only(context), context)):
                     yield answer
 
@@ -163,14 +173,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
 
     def _many_to_one(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> Any:
-            async with self._call(method, context):
+            async with self._call(method, context, streams=True):
                 return await handler.stream_unary(self._checked(requests), context)
 
         return grpc.stream_unary_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
     def _many_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> AsyncIterator[Any]:
-            async with self._call(method, context):
+            async with self._call(method, context, streams=True):
                 async for answer in _answers(handler.stream_stream(self._checked(requests), context)):
                     yield answer
 

@@ -23,7 +23,7 @@ from synapsenet_api.models.v1 import model_service_pb2 as models
 from synapsenet_api.models.v1 import model_service_pb2_grpc as models_grpc
 from synapsenet_api.registry.v1 import registry_service_pb2 as registry
 from synapsenet_api.registry.v1 import registry_service_pb2_grpc as registry_grpc
-from tests.secured_server import MODELS, SecuredServer, secured_server
+from tests.secured_server import ENDLESS, MODELS, PARTS, SecuredServer, secured_server
 
 Headers = Sequence[tuple[str, str | bytes]]
 GET = f"/{MODELS}/GetModel"
@@ -188,6 +188,31 @@ async def test_a_revoked_token_is_out_within_seconds_and_a_short_one_ends(server
             code, found, sentence = await refused(get(channel, bearer(gone)))
             assert (code, found) == ("UNAUTHENTICATED", reason)
             assert gone not in sentence
+
+
+async def test_streams_end_with_the_token_that_they_began_with(server: SecuredServer) -> None:
+    token, text = await server.token("registry:write")
+    _, other = await server.token("registry:write")
+    wanted = registry.DownloadArtifactRequest(model_id=ENDLESS, version=1)
+
+    async def silence() -> AsyncIterator[registry.UploadArtifactRequest]:
+        yield registry.UploadArtifactRequest()
+        await asyncio.Event().wait()
+
+    async with server.channel("edge") as channel:
+        stub = registry_grpc.RegistryServiceStub(channel)
+        streams = [stub.DownloadArtifact(wanted, metadata=tuple(bearer(each)), timeout=30) for each in (text, other)]
+        upload = stub.UploadArtifact(silence(), metadata=tuple(bearer(text)), timeout=30)
+        for stream in streams:
+            parts: list[Any] = [await stream.read() for _ in range(PARTS)]
+            assert [part.data for part in parts] == [b"x"] * PARTS
+        await server.tokens.revoke(token.id, token.created_at + timedelta(seconds=1))
+        async with asyncio.timeout(5):
+            for ended in (streams[0].read(), upload):
+                code, reason, _ = await refused(ended)
+                assert (code, reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
+        assert not streams[1].done()
+        streams[1].cancel()
 
 
 async def test_an_anonymous_edge_asks_for_no_token_but_believes_no_false_one(tmp_path: Path) -> None:
