@@ -3,19 +3,24 @@
 A deployment is LOADING from the first record on, SERVING once the registry knows, DRAINING from the wish to end it until the
 registry knows that too; then it is gone. Whatever a crash leaves is carried on at the next start: LOADING is loaded, DRAINING
 is ended, and a version that should serve and cannot be loaded is FAILED with its reason, and tried again.
+
+Several replicas share the records. Whoever takes a deployment from one state to the next holds its lock meanwhile; the others
+hear of the change, and load or let go what was decided.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from synapsenet.clock import Clock
-from synapsenet.errors import Aborted, AlreadyExists, FailedPrecondition, Internal, NotFound, SynapseError
+from synapsenet.errors import FailedPrecondition, Internal, NotFound, SynapseError
 from synapsenet.inference.availability import refuse_what_is_to_come
+from synapsenet.inference.exclusion import Exclusion, deployed_already, moved_on, under_way
+from synapsenet.inference.following import Follower, Step, Steps, next_step
 from synapsenet.inference.loading import Loader
 from synapsenet.inference.model import (
     BatchingPolicy,
@@ -30,8 +35,10 @@ from synapsenet.inference.model import (
 )
 from synapsenet.inference.options import InferenceOptions
 from synapsenet.inference.ports import InferenceWork, RegisteredVersion, Registry
-from synapsenet.inference.residents import Residents
+from synapsenet.inference.residents import Resident, Residents
 from synapsenet.inference.wish import DeploymentWish, DeterminismMode
+from synapsenet.platform.events import EventFeed
+from synapsenet.platform.locks import Locks
 from synapsenet.platform.records import decode, encode
 from synapsenet.platform.work import ANONYMOUS, Request, WorkFactory
 
@@ -45,7 +52,12 @@ class _UnderWay:
 class Deployer:
     """Carries deployments out, one at a time for a version; what has begun goes on if its caller leaves.
 
+    Args:
+        locks: shared by all replicas.
+        feed: the area's events, by which other replicas' deeds are heard.
+
     Attributes:
+        follower: hears what other replicas do.
         restored: every deployment of an earlier run was loaded, or failed to be.
     """
 
@@ -58,14 +70,25 @@ class Deployer:
         residents: Residents,
         clock: Clock,
         options: InferenceOptions,
+        locks: Locks,
+        feed: EventFeed,
     ) -> None:
+        self._under_way: dict[VersionKey, _UnderWay] = {}
         self._work = work
+        self._exclusion = Exclusion(work=work, locks=locks, options=options)
+        self.follower = Follower(
+            work=work,
+            feed=feed,
+            residents=residents,
+            clock=clock,
+            options=options,
+            steps=Steps(is_busy=self._under_way.__contains__, take_up=self._take_up, let_go=self._let_go),
+        )
         self._registry = registry
         self._loader = loader
         self._residents = residents
         self._clock = clock
         self._options = options
-        self._under_way: dict[VersionKey, _UnderWay] = {}
         self._trouble = asyncio.Event()
         self.restored = False
 
@@ -87,16 +110,17 @@ class Deployer:
         if (earlier := await self._earlier(request)) is not None:
             return earlier
         registered = await self._registry.find(wish.model, wish.version)
+        await self.follower.hear(wish.model)
+        if (answer := await self._carried_elsewhere(registered.key, request)) is not None:
+            return answer
         if (same := self._joined(registered.key, request)) is not None:
             return await same
-        if self._residents.deployment(registered.key) is not None:
+        if (standing := self._residents.deployment(registered.key)) is not None:
             if (earlier := await self._earlier(request)) is not None:  # it ended while the registry was asked
                 return earlier
-            raise AlreadyExists(
-                "ALREADY_DEPLOYED",
-                f"model {registered.model_name} version {wish.version} is deployed already",
-                remedy="undeploy it first to deploy it in another way",
-            )
+            if standing.state in (DeploymentState.LOADING, DeploymentState.DRAINING):
+                raise under_way(registered.key)
+            raise deployed_already(registered.model_name, wish.version)
         if not registered.artifact_sha256:
             raise FailedPrecondition(
                 "ARTIFACT_MISSING",
@@ -119,6 +143,7 @@ class Deployer:
         """
         if (earlier := await self._earlier(request)) is not None:
             return earlier
+        await self.follower.hear(model)
         key = self._residents.key(model, version)
         deployment = None if key is None else self._residents.deployment(key)
         if deployment is None:
@@ -128,6 +153,8 @@ class Deployer:
                 remedy="list the deployments for those that there are",
                 metadata={"model": model, "version": str(version)},
             )
+        if (answer := await self._carried_elsewhere(deployment.key, request)) is not None:
+            return answer
         if (same := self._joined(deployment.key, request)) is not None:
             return await same
         return await self._begin(deployment.key, request, self._undeploy(deployment, request))
@@ -150,11 +177,14 @@ class Deployer:
                 await self._trouble.wait()
             await self._clock.sleep(delay)
             delay = min(2 * delay, self._options.retry_longest_s)
+            with suppress(SynapseError):
+                await self.follower.catch_up()
             for deployment in self._unsettled():
                 await self._settle(deployment)
 
     async def stop(self) -> None:
-        """Give up what is under way, which the next start carries on, and answer whoever waits for a prediction."""
+        """Give up what is under way, for the next start, and answer whoever waits for a prediction."""
+        await self.follower.stop()
         tasks = [one.task for one in self._under_way.values()]
         for task in tasks:
             task.cancel()
@@ -173,12 +203,7 @@ class Deployer:
             return None
         if request.id and running.request == request:
             return asyncio.shield(running.task)
-        raise Aborted(
-            "DEPLOYMENT_UNDER_WAY",
-            f"version {key.version} of {key.model_id} is being deployed or undeployed",
-            remedy="retry when that has ended",
-            retry_after=1.0,
-        )
+        raise under_way(key)
 
     async def _begin(self, key: VersionKey, request: Request, steps: Coroutine[Any, Any, Deployment]) -> Deployment:
         task = asyncio.create_task(steps)
@@ -207,13 +232,24 @@ class Deployer:
             deployed_at=self._clock.now(),
         )
 
-    async def _deploy(self, deployment: Deployment, request: Request) -> Deployment:
-        try:
-            await self._work.run(lambda tx: tx.deployments.add(deployment, request))
-        except BaseException:  # whatever it was, nothing is recorded
-            self._residents.forget(deployment.key)
-            raise
-        return await self._take_in(deployment)
+    async def _deploy(self, intended: Deployment, request: Request) -> Deployment:
+        def commit(tx: InferenceWork) -> Deployment:
+            recorded = tx.deployments.all()
+            if any(one.key == intended.key for one in recorded):
+                raise deployed_already(intended.model_name, intended.key.version)
+            deployment = replace(intended, order=1 + max((one.order for one in recorded), default=0))
+            tx.deployments.add(deployment, request)
+            return deployment
+
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._exclusion.alone(intended.key))
+                deployment = await self._work.run(commit)
+            except BaseException:  # whatever it was, nothing is recorded by us
+                self._residents.forget(intended.key)
+                raise
+            self._residents.note(deployment)
+            return await self._take_in(deployment)
 
     async def _take_in(self, deployment: Deployment) -> Deployment:
         """From LOADING to SERVING; or, if that fails, back to nothing."""
@@ -233,19 +269,35 @@ class Deployer:
 
     async def _undeploy(self, deployment: Deployment, request: Request) -> Deployment:
         draining = replace(deployment, state=DeploymentState.DRAINING, condition=None)
-        await self._work.run(lambda tx: tx.deployments.update(draining, request))
-        self._residents.note(draining)
-        return await self._release(draining)
+
+        def commit(tx: InferenceWork) -> None:
+            if tx.deployments.find(draining.key) is None:
+                raise moved_on(draining.key)
+            tx.deployments.update(draining, request)
+
+        async with self._exclusion.alone(deployment.key):
+            await self._work.run(commit)
+            self._residents.note(draining)
+            return await self._release(draining)
+
+    async def _carry_on(self, deployment: Deployment, step: Callable[[Deployment], Awaitable[Deployment]]) -> Deployment:
+        """Take a recorded step that nobody else is taking."""
+        async with self._exclusion.alone(deployment.key):
+            recorded = await self._work.read(lambda tx: tx.deployments.find(deployment.key))
+            if next_step(deployment, recorded, loaded=False) is not Step.NOTHING:
+                raise moved_on(deployment.key)
+            return await step(deployment)
+
+    async def _let_go(self, deployment: Deployment, resident: Resident | None) -> None:
+        """Answer what was accepted of what another replica has ended; nothing is recorded."""
+        if resident is not None:
+            await self._emptied(resident)
+        await self._drop_unused(deployment.artifact_sha256)
 
     async def _release(self, draining: Deployment) -> Deployment:
         """From DRAINING to nothing. Without a condition it was undeployed by wish, and that is the answer."""
         if (resident := self._residents.resident(draining.key)) is not None:
-            try:
-                async with asyncio.timeout(self._options.drain_timeout_s):
-                    await resident.batcher.drain()
-            except TimeoutError:
-                pass  # closing answers what is left: UNAVAILABLE, retry
-            await resident.batcher.close()
+            await self._emptied(resident)
         await self._registry.released(draining.key, draining.condition)
 
         def commit(tx: InferenceWork) -> None:
@@ -256,9 +308,32 @@ class Deployer:
 
         await self._work.run(commit)
         self._residents.forget(draining.key)
-        if all(other.artifact_sha256 != draining.artifact_sha256 for other, _ in self._residents):
-            await self._loader.drop(draining.artifact_sha256)
+        await self._drop_unused(draining.artifact_sha256)
         return draining
+
+    async def _emptied(self, resident: Resident) -> None:
+        """Let a model answer what it accepted."""
+        try:
+            async with asyncio.timeout(self._options.drain_timeout_s):
+                await resident.batcher.drain()
+        except TimeoutError:
+            pass  # closing answers what is left: UNAVAILABLE, retry
+        await resident.batcher.close()
+
+    async def _drop_unused(self, sha256: str) -> None:
+        if all(other.artifact_sha256 != sha256 for other, _ in self._residents):
+            await self._loader.drop(sha256)
+
+    async def _carried_elsewhere(self, key: VersionKey, request: Request) -> Deployment | None:
+        """The answer to a request that another replica has carried out; None if none has."""
+        if key in self._under_way or not await self._exclusion.awaited(key, request):
+            return None
+        return await self._earlier(request)
+
+    async def _take_up(self, deployment: Deployment) -> None:
+        """Load what another replica deployed, unless `keep` comes to it in its turn."""
+        if self.restored:
+            await self._settle(deployment)
 
     def _unsettled(self) -> list[Deployment]:
         return [
@@ -273,9 +348,9 @@ class Deployer:
             return  # somebody has taken it up meanwhile
         match deployment.state:
             case DeploymentState.LOADING:
-                steps = self._take_in(deployment)
+                steps = self._carry_on(deployment, self._take_in)
             case DeploymentState.DRAINING:
-                steps = self._release(deployment)
+                steps = self._carry_on(deployment, self._release)
             case _:
                 steps = self._reload(deployment)
         with suppress(SynapseError):

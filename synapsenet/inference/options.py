@@ -22,6 +22,8 @@ class InferenceOptions:
         drain_timeout_s: seconds that requests of an undeployed model have to finish.
         retry_first_s: seconds before a failed reload is tried again; doubled after each failure.
         retry_longest_s: seconds between tries at most.
+        lock_ttl_s: seconds after which another replica may carry on a deployment whose replica died.
+        follow_s: seconds that a request waits for what another replica deployed to be loaded here too.
         stream_credits: items of one stream that may be unanswered.
         max_request_rows: rows of one request or stream item.
         executor_threads: batches that run at once, over all models.
@@ -38,6 +40,8 @@ class InferenceOptions:
     drain_timeout_s: float = 30.0
     retry_first_s: float = 1.0
     retry_longest_s: float = 60.0
+    lock_ttl_s: float = 15.0
+    follow_s: float = 2.0
     stream_credits: int = 64
     max_request_rows: int = 65_536
     executor_threads: int = 2

@@ -70,7 +70,7 @@ class Residents:
 
     def key(self, model: str, version: int) -> VersionKey | None:
         """The version of the model with that id or name, if it is deployed."""
-        return next((key for key in self._keys(model) if key.version == version), None)
+        return next((key for key in self.keys(model) if key.version == version), None)
 
     def choose(self, model: str, version: int | None) -> tuple[Deployment, Resident] | None:
         """What answers a request for `model`, an id or a name: its `version`, or else the one deployed last that serves.
@@ -78,7 +78,7 @@ class Residents:
         Raises:
             Unavailable: MODEL_LOADING or MODEL_RELOAD_FAILED, it is deployed and not in memory.
         """
-        matching = [self._deployments[key] for key in self._keys(model) if version in (None, key.version)]
+        matching = [self._deployments[key] for key in self.keys(model) if version in (None, key.version)]
         if not matching:
             return None
         chosen = max(matching, key=lambda one: (one.state is DeploymentState.SERVING, one.order))
@@ -118,5 +118,6 @@ class Residents:
                 remedy=f"undeploy one: there is room for {self._max_models} with {self._max_bytes} bytes",
             )
 
-    def _keys(self, model: str) -> list[VersionKey]:
+    def keys(self, model: str) -> list[VersionKey]:
+        """The deployed versions of the model with that id or name."""
         return [key for key, held in self._deployments.items() if model in (key.model_id, held.model_name)]

@@ -195,6 +195,9 @@ class Inference:
         version = selector.version
         if selector.alias:
             version = await self._registry.resolve(selector.model, selector.alias)
+        if (chosen := self._here(selector.model, version)) is not None:
+            return chosen
+        await self._deployer.follower.hear(selector.model)
         if (chosen := self._residents.choose(selector.model, version)) is not None:
             return chosen
         await self._require_known(selector.model, version)
@@ -268,6 +271,15 @@ class Inference:
     def standing(self, *, serving_only: bool) -> list[Deployment]:
         """The deployments, ordered by model id and version."""
         return [one for one, _ in self._residents if one.state is DeploymentState.SERVING or not serving_only]
+
+    def _here(self, model: str, version: int | None) -> tuple[Deployment, Resident] | None:
+        """What answers, if it is in memory; None also for what another replica deployed and is being loaded here too."""
+        try:
+            return self._residents.choose(model, version)
+        except Unavailable:
+            if not self._deployer.follower.is_following(model):
+                raise
+            return None
 
     async def _require_known(self, model: str, version: int | None) -> None:
         if version is None:

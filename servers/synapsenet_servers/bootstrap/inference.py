@@ -47,7 +47,16 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = 
         options=options,
     )
     residents = Residents(max_models=options.max_loaded_models, max_bytes=options.max_loaded_bytes)
-    deployer = Deployer(work=work, registry=registry, loader=loader, residents=residents, clock=clock, options=options)
+    deployer = Deployer(
+        work=work,
+        registry=registry,
+        loader=loader,
+        residents=residents,
+        clock=clock,
+        options=options,
+        locks=platform.locks,
+        feed=work.feed,
+    )
     await deployer.recall()
     stack.push_async_callback(deployer.stop)
     inference = Inference(
@@ -83,5 +92,8 @@ def _role(inference: Inference, deployer: Deployer, release: str) -> Role:
         servicer=_Control(),
         add=control_grpc.add_InferenceControlServiceServicer_to_server,
     )
-    keeping = Task(name="keeping models loaded", run=deployer.keep)
-    return Role(name=_AREA, services=[own, public, routes], control=[control], tasks=[keeping])
+    tasks = [
+        Task(name="keeping models loaded", run=deployer.keep),
+        Task(name="following other replicas", run=deployer.follower.run),
+    ]
+    return Role(name=_AREA, services=[own, public, routes], control=[control], tasks=tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ import pytest
 
 from synapsenet.adapters.artifacts import open_artifacts
 from synapsenet.adapters.onnx_runtime import OnnxRuntime
+from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.inference import SqlInferenceWork, metadata
+from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.work import SqlWork, open_work
 from synapsenet.adapters.threads import open_threads
 from synapsenet.errors import (
@@ -73,18 +76,22 @@ def registry() -> MemoryRegistry:
 @pytest.fixture
 def started(tmp_path: Path, registry: MemoryRegistry) -> Started:
     """Start a replica on this test's folder; again after the last one has ended."""
+    seeds = itertools.count()  # the events of a later start have other ids
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Bench]:
         clock = FakeClock()
-        async with open_work(
-            tmp_path / "inference.sqlite",
-            area="inference",
-            metadata=metadata,
-            unit=SqlInferenceWork,
-            clock=clock,
-            event_ids=SeededIds("event", 0),
-        ) as work:
+        async with (
+            open_coordination(tmp_path / "coordination.sqlite") as coordination,
+            open_work(
+                tmp_path / "inference.sqlite",
+                area="inference",
+                metadata=metadata,
+                unit=SqlInferenceWork,
+                clock=clock,
+                event_ids=SeededIds("event", next(seeds)),
+            ) as work,
+        ):
             with open_threads(1, name="test") as threads:
                 loader = Loader(
                     registry=registry,
@@ -97,7 +104,14 @@ def started(tmp_path: Path, registry: MemoryRegistry) -> Started:
                 )
                 residents = Residents(max_models=OPTIONS.max_loaded_models, max_bytes=OPTIONS.max_loaded_bytes)
                 deployer = Deployer(
-                    work=work, registry=registry, loader=loader, residents=residents, clock=clock, options=OPTIONS
+                    work=work,
+                    registry=registry,
+                    loader=loader,
+                    residents=residents,
+                    clock=clock,
+                    options=OPTIONS,
+                    locks=SqlLocks(coordination, clock),
+                    feed=work.feed,
                 )
                 await deployer.recall()
                 keeping = asyncio.create_task(deployer.keep())

@@ -1,0 +1,147 @@
+"""What a replica does about a deployment that another replica has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from synapsenet.clock import Clock
+from synapsenet.errors import SynapseError
+from synapsenet.inference.model import Deployment, DeploymentState, VersionKey
+from synapsenet.inference.options import InferenceOptions
+from synapsenet.inference.ports import InferenceWork
+from synapsenet.inference.residents import Resident, Residents
+from synapsenet.platform.events import EventFeed
+from synapsenet.platform.work import WorkFactory
+
+
+class Step(Enum):
+    """The next step of one replica towards what is recorded."""
+
+    NOTHING = auto()
+    NOTE = auto()
+    """Know it as it is recorded."""
+    LET_GO = auto()
+    """Answer what was accepted, and forget it: it was ended."""
+    START_OVER = auto()
+    """Let it go, and know it as it is recorded: it was ended and deployed anew."""
+
+
+def next_step(known: Deployment | None, recorded: Deployment | None, *, loaded: bool) -> Step:
+    """What to do where `known` is what this replica knows, `loaded` says whether it is in memory here.
+
+    Another replica's trouble in loading is not ours: what is in memory serves on.
+    """
+    if known is None:
+        return Step.NOTHING if recorded is None else Step.NOTE
+    if recorded is None:
+        return Step.LET_GO
+    if (recorded.order, recorded.deployed_at) != (known.order, known.deployed_at):
+        return Step.START_OVER
+    if recorded.state is known.state:
+        return Step.NOTHING
+    if recorded.state is DeploymentState.FAILED and loaded:
+        return Step.NOTHING
+    return Step.NOTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """How a replica takes its steps.
+
+    Attributes:
+        is_busy: whether a deployment is being changed here.
+        take_up: brings what has been noted into memory, or carries on with it.
+        let_go: answers what a model that is forgotten had accepted.
+    """
+
+    is_busy: Callable[[VersionKey], bool]
+    take_up: Callable[[Deployment], Coroutine[Any, Any, None]]
+    let_go: Callable[[Deployment, Resident | None], Coroutine[Any, Any, None]]
+
+
+class Follower:
+    """Brings what one replica knows in line with the records."""
+
+    def __init__(
+        self,
+        *,
+        work: WorkFactory[InferenceWork],
+        feed: EventFeed,
+        residents: Residents,
+        clock: Clock,
+        options: InferenceOptions,
+        steps: Steps,
+    ) -> None:
+        self._work = work
+        self._feed = feed
+        self._residents = residents
+        self._clock = clock
+        self._options = options
+        self._steps = steps
+        self._one_at_a_time = asyncio.Lock()
+        self._under_way: dict[asyncio.Task[None], VersionKey] = {}
+
+    async def run(self) -> None:
+        """Hear what other replicas do, until cancelled."""
+        while True:
+            try:
+                newest = await self._feed.newest()
+                await self.catch_up()
+                async for _ in self._feed.watch(after=newest):
+                    await self.catch_up()
+            except SynapseError:  # trimmed behind us, or away
+                await self._clock.sleep(self._options.retry_first_s)
+
+    async def catch_up(self) -> None:
+        """Know what is recorded now, and begin to load or to let go what another replica has changed."""
+        async with self._one_at_a_time:
+            known = {deployment.key: deployment for deployment, _ in self._residents}
+            busy = {key for key in known if self._steps.is_busy(key)}
+            recorded = {one.key: one for one in await self._work.read(lambda tx: tx.deployments.all())}
+            for key in known.keys() | recorded.keys():
+                if key in busy or self._steps.is_busy(key) or self._residents.deployment(key) is not known.get(key):
+                    continue  # it is being changed here, or was while the records were read
+                step = next_step(known.get(key), recorded.get(key), loaded=self._residents.resident(key) is not None)
+                self._take(step, known.get(key), recorded.get(key))
+
+    async def hear(self, model: str) -> None:
+        """Catch up, and wait for the steps that this or other news began for `model`, an id or a name.
+
+        It is no longer waited than `inference.follow_s`.
+        """
+        await self.catch_up()
+        if under_way := self._steps_of(model):
+            await asyncio.wait(under_way, timeout=self._options.follow_s)
+
+    def is_following(self, model: str) -> bool:
+        """Whether what another replica changed of `model` is being taken up or let go here."""
+        return bool(self._steps_of(model))
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take(self, step: Step, known: Deployment | None, recorded: Deployment | None) -> None:
+        if known is not None and step in (Step.LET_GO, Step.START_OVER):
+            resident = self._residents.resident(known.key)
+            self._residents.forget(known.key)
+            self._begin(known.key, self._steps.let_go(known, resident))
+        if recorded is not None and step in (Step.NOTE, Step.START_OVER):
+            self._residents.note(recorded)
+            self._begin(recorded.key, self._steps.take_up(recorded))
+
+    def _steps_of(self, model: str) -> list[asyncio.Task[None]]:
+        keys = self._residents.keys(model)
+        return [task for task, key in self._under_way.items() if key in keys]
+
+    def _begin(self, key: VersionKey, step: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(step, name=f"following {key}")
+        self._under_way[task] = key
+        task.add_done_callback(self._under_way.__delitem__)
