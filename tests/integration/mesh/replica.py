@@ -44,7 +44,7 @@ class Replica(rpc.ExperimentServiceServicer):
 async def main(address: str, name: str, seconds: float) -> None:
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
-    servicer: Any = Replica(name, seconds)
+    servicer = Replica(name, seconds)  # type: ignore[abstract]  # it has what the tests call
     service = Service(name=SERVICES[0], servicer=servicer, add=rpc.add_ExperimentServiceServicer_to_server)
     server = Server([service], [address], options=ServerOptions(drain_s=2.0), vouched=[SERVICES[1]])
     async with server.serving():

@@ -146,7 +146,7 @@ async def small_mesh(folder: Path, *, edge: dict[str, Any] | None = None, **opti
             yield made
         finally:
             for channel in made.channels.values():
-                await channel.close()
+                await channel.close(None)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
