@@ -173,6 +173,6 @@ def _write(
         admin_socket=places.admin,
         mesh_socket=places.mesh,
         public_tls=public_tls,
-        tracing=EdgeTracing(collector=told.collector, share=told.share) if told.collector else None,
+        tracing=EdgeTracing(told.collector, share=told.share) if told.collector else None,
     )
     configuration.write_text(json.dumps(tree, indent=1))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from synapsenet.errors import InvalidArgument
 from synapsenet_servers.mesh.typed import Tree, named, typed
+from synapsenet_servers.telemetry.variables import Collector
 
 _COLLECTOR = "otel-collector"
 _UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -14,37 +13,30 @@ _COLLECT_MS = 1_000
 _PORTS = {"http": 4317, "https": 443}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeTracing:
-    """Where the edge's spans go.
+    """The edge's spans, sent to `collector`.
 
-    Attributes:
-        collector: URL of a collector that takes OTLP by gRPC, such as http://localhost:4317.
+    Args:
         share: of the requests that bring no trace, 0..1, how many begin one; those that bring one decide themselves.
     """
 
-    collector: str
-    share: float = 1.0
-
-    def __post_init__(self) -> None:
-        url = urlsplit(self.collector)
-        if url.scheme not in _PORTS or not url.hostname:
-            raise InvalidArgument(
-                "TELEMETRY_INVALID",
-                f"{self.collector} is no URL of a collector",
-                field="OTEL_EXPORTER_OTLP_ENDPOINT",
-                remedy="give one such as http://localhost:4317",
-            )
+    def __init__(self, collector: Collector, *, share: float = 1.0) -> None:
+        self._collector = collector
+        self._share = share
 
     def of_listener(self) -> Tree:
         """What the edge's connection manager is told."""
         tracer = named(
             "envoy.tracers.opentelemetry",
             "envoy.config.trace.v3.OpenTelemetryConfig",
-            grpc_service={"envoy_grpc": {"cluster_name": _COLLECTOR}, "timeout": "1s"},
+            grpc_service={
+                "envoy_grpc": {"cluster_name": _COLLECTOR},
+                "timeout": "1s",
+                "initial_metadata": [{"key": key, "value": value} for key, value in self._collector.headers.items()],
+            },
             service_name="edge",
         )
-        return {"tracing": {"provider": tracer, "random_sampling": {"value": 100 * self.share}}}
+        return {"tracing": {"provider": tracer, "random_sampling": {"value": 100 * self._share}}}
 
     def runtime(self) -> Tree:
         """How long Envoy collects spans: its own default, 5 s, is long for somebody who looks for the call just made."""
@@ -53,7 +45,7 @@ class EdgeTracing:
 
     def cluster(self) -> Tree:
         """The collector, as Envoy reaches it."""
-        url = urlsplit(self.collector)
+        url = urlsplit(self._collector.url)
         address = {"address": url.hostname, "port_value": url.port or _PORTS[url.scheme]}
         endpoint = {"endpoint": {"address": {"socket_address": address}}}
         http2 = typed(_UPSTREAM_HTTP, explicit_http_config={"http2_protocol_options": {}})
@@ -66,6 +58,8 @@ class EdgeTracing:
         }
         if url.scheme == "https":
             tls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-            roots: Tree = {"validation_context": {"system_root_certs": {}}}
+            given = self._collector.ca_file
+            trusted: Tree = {"trusted_ca": {"filename": given}} if given else {"system_root_certs": {}}
+            roots = {"validation_context": trusted}
             cluster["transport_socket"] = named("envoy.transport_sockets.tls", tls, sni=url.hostname, common_tls_context=roots)
         return cluster

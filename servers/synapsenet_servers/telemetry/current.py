@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synapsenet_servers.telemetry.instruments import Gauge, Instruments, Read
 from synapsenet_servers.telemetry.observing import Gauges
+from synapsenet_servers.telemetry.variables import Collector
 
 if TYPE_CHECKING:
     import grpc
@@ -28,7 +29,7 @@ class Telemetry:
         instruments: what is recorded as it happens; None: nothing is.
         gauges: what is read when somebody asks; None: nobody does.
         exports: whether spans leave the process; else they are there for the logs alone.
-        collector: URL of the collector that spans are sent to by OTLP; empty if they are not.
+        collector: where spans are sent to by OTLP; None if they are not.
         share: of the calls that bring no trace, 0..1, how many begin one.
         metrics_address: `host:port` of the page for Prometheus; empty if there is none.
     """
@@ -37,7 +38,7 @@ class Telemetry:
     instruments: Instruments | None = None
     gauges: Gauges | None = None
     exports: bool = False
-    collector: str = ""
+    collector: Collector | None = None
     share: float = 1.0
     metrics_address: str = ""
 

@@ -19,7 +19,7 @@ from synapsenet_servers.telemetry.logs import configure_logs
 from synapsenet_servers.telemetry.observing import Gauges
 from synapsenet_servers.telemetry.options import TelemetryOptions
 from synapsenet_servers.telemetry.process_metrics import process_gauges
-from synapsenet_servers.telemetry.variables import OTLP, PROMETHEUS, Exporters, otlp_endpoint, read_exporters, sampled_share
+from synapsenet_servers.telemetry.variables import OTLP, PROMETHEUS, Exporters, read_collector, read_exporters, sampled_share
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -66,7 +66,7 @@ def open_telemetry(options: TelemetryOptions, *, service: str, instance: str = "
             instruments=None if meter is None else Instruments(meter),
             gauges=gauges,
             exports=bool(tracer is not None and exporters.traces),
-            collector=otlp_endpoint() if tracer is not None else "",
+            collector=read_collector() if tracer is not None else None,
             share=sampled_share(),
             metrics_address=address,
         )

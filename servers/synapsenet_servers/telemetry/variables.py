@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
 from synapsenet.errors import InvalidArgument
 
@@ -27,6 +28,35 @@ class Exporters:
     traces: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """A collector that takes OTLP by gRPC.
+
+    Attributes:
+        url: such as http://localhost:4317; https for TLS.
+        ca_file: the authorities that its certificate is checked with; empty for the system's.
+        headers: sent along with all that it is sent, secrets among them.
+    """
+
+    url: str
+    ca_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise InvalidArgument(
+                "TELEMETRY_INVALID",
+                f"{self.url} is no URL of a collector",
+                field="OTEL_EXPORTER_OTLP_ENDPOINT",
+                remedy="give one such as http://localhost:4317",
+            )
 
 
 def read_exporters(environment: Mapping[str, str] = os.environ) -> Exporters:
@@ -55,13 +85,19 @@ def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith("OTEL_") and name != "OTEL_SERVICE_NAME"}
 
 
-def otlp_endpoint(environment: Mapping[str, str] = os.environ) -> str:
-    """The URL that traces are sent to by OTLP; empty if they are not."""
-    exporters = read_exporters(environment)
-    if OTLP not in exporters.traces:
-        return ""
-    given = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return given or "http://localhost:4317"
+def read_collector(environment: Mapping[str, str] = os.environ) -> Collector | None:
+    """Where traces are sent to by OTLP, for those beside the SDK who send some; None if they are not.
+
+    Raises:
+        InvalidArgument: TELEMETRY_INVALID, as `read_exporters`, or the endpoint is no URL.
+    """
+    if OTLP not in read_exporters(environment).traces:
+        return None
+    return Collector(
+        url=_otlp("ENDPOINT", environment) or "http://localhost:4317",
+        ca_file=_otlp("CERTIFICATE", environment),
+        headers=dict(_headers(_otlp("HEADERS", environment))),
+    )
 
 
 def sampled_share(environment: Mapping[str, str] = os.environ) -> float:
@@ -75,6 +111,19 @@ def sampled_share(environment: Mapping[str, str] = os.environ) -> float:
         return min(1.0, max(0.0, float(environment.get("OTEL_TRACES_SAMPLER_ARG", "1"))))
     except ValueError:
         return 1.0
+
+
+def _otlp(setting: str, environment: Mapping[str, str]) -> str:
+    """A setting of OTLP: that of traces goes before that of all signals."""
+    return environment.get(f"OTEL_EXPORTER_OTLP_TRACES_{setting}") or environment.get(f"OTEL_EXPORTER_OTLP_{setting}") or ""
+
+
+def _headers(text: str) -> Iterator[tuple[str, str]]:
+    """`name=value` pairs as W3C's Baggage writes them."""
+    for pair in filter(None, text.split(",")):
+        name, _, value = pair.partition("=")
+        if name.strip():
+            yield unquote(name.strip()).lower(), unquote(value.strip())
 
 
 def _named(signal: str, environment: Mapping[str, str]) -> tuple[str, ...]:

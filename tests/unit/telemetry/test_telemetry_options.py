@@ -6,7 +6,14 @@ import pytest
 
 from synapsenet.errors import InvalidArgument
 from synapsenet_servers.telemetry.options import TelemetryOptions
-from synapsenet_servers.telemetry.variables import Exporters, inherited, otlp_endpoint, read_exporters, sampled_share
+from synapsenet_servers.telemetry.variables import (
+    Collector,
+    Exporters,
+    inherited,
+    read_collector,
+    read_exporters,
+    sampled_share,
+)
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}
 
@@ -39,22 +46,37 @@ def test_what_is_no_choice_is_refused(wrong: dict[str, str | float]) -> None:
 
 def test_without_a_variable_nothing_is_sent_anywhere() -> None:
     assert read_exporters({}) == Exporters()
-    assert otlp_endpoint({}) == ""
+    assert read_collector({}) is None
 
 
 def test_an_endpoint_is_enough_to_send_spans_and_metrics_there() -> None:
     assert read_exporters(ENDPOINT) == Exporters(traces=("otlp",), metrics=("otlp",))
-    assert otlp_endpoint(ENDPOINT) == "http://collector:4317"
+    assert read_collector(ENDPOINT) == Collector(url="http://collector:4317")
 
 
 def test_one_signals_endpoint_goes_before_that_of_all() -> None:
-    assert otlp_endpoint(ENDPOINT | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4317"}) == "http://traces:4317"
+    collector = read_collector(ENDPOINT | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4317"})
+    assert collector == Collector(url="http://traces:4317")
+
+
+def test_a_collector_is_given_what_it_asks_for_to_let_us_in() -> None:
+    variables = {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/ca.pem", "OTEL_EXPORTER_OTLP_HEADERS": "X-Key=a%20b, tenant=t"}
+    collector = read_collector(ENDPOINT | variables)
+    assert collector == Collector(url="http://collector:4317", ca_file="/ca.pem", headers={"x-key": "a b", "tenant": "t"})
+    assert "a b" not in repr(collector)
+
+
+@pytest.mark.parametrize("url", ["collector:4317", "ftp://collector", "http://", "http://collector:port"])
+def test_an_endpoint_that_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read_collector({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+    assert refused.value.reason == "TELEMETRY_INVALID"
 
 
 def test_a_signal_can_be_left_out_by_the_exporter_none() -> None:
     variables = ENDPOINT | {"OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "otlp,console"}
     assert read_exporters(variables) == Exporters(traces=("otlp", "console"))
-    assert otlp_endpoint(ENDPOINT | {"OTEL_TRACES_EXPORTER": "console"}) == ""
+    assert read_collector(ENDPOINT | {"OTEL_TRACES_EXPORTER": "console"}) is None
 
 
 def test_the_sdk_disabled_sends_nothing_whatever_else_is_said() -> None:
