@@ -1,7 +1,7 @@
 """The authorization step: who calls, by certificate and token, and whether they may. No message is read before it.
 
 In this order: what is open passes; the mesh itself passes; control services are for nobody else; everybody else needs a bearer
-token with the scope of the call, except at an anonymous edge.
+token with the scope of the call, except at an anonymous edge or where the operator does without tokens.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Authorization:
         self._mesh = options.mesh_identity
         self._edge = options.edge_identity
         self._anonymous_edge = options.anonymous
+        self._asks_for_tokens = options.tokens
         self._bearers = bearers
         self._again_s = max(_SHORTEST_PAUSE_S, options.token_cache_s)
 
@@ -73,13 +74,15 @@ class Authorization:
 
     async def _check_bearer(self, method: str, wanted: Scope, identity: str, context: Any) -> bool:
         """Pass if the caller has what is `wanted`; whether a token gave it."""
+        if not self._asks_for_tokens:
+            return False
         token = _bearer_token(context.invocation_metadata())
         if token is None:
             if self._anonymous_edge and identity == self._edge:
                 return False
             raise _missing(method, str(wanted))
         if self._bearers is None:
-            raise Unauthenticated("TOKENS_OFF", "this platform takes no tokens", remedy="call it through its own edge")
+            raise Unauthenticated("TOKENS_UNKNOWN", "this server knows no tokens", remedy="call another one")
         caller = await self._bearers.identify(token)
         if not caller.may(wanted):
             raise PermissionDenied(

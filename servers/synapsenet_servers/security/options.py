@@ -34,7 +34,7 @@ class SecurityOptions:
         public_certificate_file: the certificate that Envoy shows to clients at the edge; without it the edge speaks plain text.
         public_key_file: its private key.
         trust_domain: the name in the identities: `spiffe://<trust_domain>/mesh` and `…/edge`.
-        tokens: calls from outside need a bearer token.
+        tokens: calls from outside need a bearer token; without, any certificate of the authorities is enough.
         anonymous: calls through the edge need no token; only while the edge listens on loopback.
         insecure: the operator says that what is not loopback may do without TLS or without tokens.
         token_cache_s: seconds for which a token is not looked up again; as long may a revoked one still pass.

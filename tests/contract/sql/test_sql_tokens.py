@@ -8,17 +8,23 @@ from pathlib import Path
 import pytest
 
 from synapsenet.adapters.sql.coordination import open_coordination
+from synapsenet.adapters.sql.postgres_server import COORDINATION, open_schema
 from synapsenet.adapters.sql.tokens import SqlTokens
 from synapsenet.platform.scopes import parse_scope
 from synapsenet.platform.tokens import Tokens, mint
 from synapsenet.testing.clock import NOON
 from synapsenet.testing.tokens import TokensContract
+from tests.contract.databases import KINDS
 
 
-@pytest.fixture
-async def tokens(tmp_path: Path) -> AsyncIterator[Tokens]:
-    async with open_coordination(tmp_path / "coordination.sqlite") as database:
-        yield SqlTokens(database)
+@pytest.fixture(params=KINDS)
+async def tokens(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tokens]:
+    if request.param == "sqlite":
+        async with open_coordination(tmp_path / "coordination.sqlite") as database:
+            yield SqlTokens(database)
+    else:
+        async with open_schema(COORDINATION, request.getfixturevalue("postgres_options")) as schema:
+            yield SqlTokens(schema)
 
 
 class TestSqlTokens(TokensContract):

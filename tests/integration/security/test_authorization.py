@@ -226,6 +226,16 @@ async def test_an_anonymous_edge_asks_for_no_token_but_believes_no_false_one(tmp
             assert (await refused(get(past_the_edge)))[1] == "TOKEN_MISSING"
 
 
+async def test_where_the_operator_does_without_tokens_a_certificate_is_enough_but_not_for_the_mesh(tmp_path: Path) -> None:
+    async with secured_server(tmp_path, tokens=False) as server:
+        for shown in ("edge", "client"):
+            async with server.channel(shown) as channel:
+                assert await get(channel) == "m"
+                assert await get(channel, bearer("of another platform")) == "m"
+                stub = control_grpc.InferenceControlServiceStub(channel)
+                assert (await refused(stub.UnloadModel(UNLOAD, timeout=10)))[1] == "MESH_IDENTITY_MISSING"
+
+
 async def test_every_refusal_is_logged_with_who_what_and_why_and_without_the_secret(
     server: SecuredServer, caplog: pytest.LogCaptureFixture
 ) -> None:
