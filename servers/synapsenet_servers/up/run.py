@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import Callable
 
@@ -13,6 +12,8 @@ from synapsenet.clock import SystemClock
 from synapsenet_servers.addresses import Addresses
 from synapsenet_servers.bootstrap.data_folder import owned_folder
 from synapsenet_servers.children.supervisor import Supervisor
+from synapsenet_servers.telemetry import TelemetryOptions
+from synapsenet_servers.telemetry.logs import configure_logs
 from synapsenet_servers.up.cluster import Cluster
 from synapsenet_servers.up.options import UpOptions
 from synapsenet_servers.up.starting import Waves
@@ -21,7 +22,7 @@ from synapsenet_servers.up.status import Telling
 
 def main(options: UpOptions, telling: Telling, announce: Callable[[Addresses], None]) -> None:
     """`run` to its end on an event loop of its own."""
-    logging.basicConfig(level=logging.CRITICAL, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(TelemetryOptions(log_level="critical"), service="up")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(options, telling, announce))
 

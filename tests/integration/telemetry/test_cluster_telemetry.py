@@ -112,6 +112,14 @@ def test_the_outbox_empties_and_the_page_says_so(cluster: TellingCluster) -> Non
     assert samples(page, "synapsenet_locks_held")[""] >= 2  # of the sequencer and the relay
 
 
+def test_the_pools_of_every_schema_are_told(cluster: TellingCluster) -> None:
+    most = samples(cluster.page("models"), "db_client_connection_max")
+    assert {"models/write", "models/read", "models/tend", "coordination/write"} <= set(most)
+    assert most["models/write"] == 1
+    used = samples(cluster.page("models"), "db_client_connection_count")
+    assert sum(value for labels, value in used.items() if labels.startswith("models/")) >= 1
+
+
 def test_every_series_of_the_dashboard_is_told_by_live_processes(cluster: TellingCluster, telling: TellingPlatform) -> None:
     with pytest.raises(urllib.error.HTTPError):
         cluster.request("GET", "/models/nobody")
