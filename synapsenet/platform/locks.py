@@ -39,9 +39,10 @@ class Locks(ABC):
         Args:
             name: what is locked, e.g. `model/mdl-1`.
             holder: who, for those who wait and for operators.
-            ttl: seconds after which the lock of a holder that died is free.
+            ttl: seconds after which the lock of a holder that died is free, at the latest.
             wait: seconds to wait for the lock; 0 fails at once. Waiters are served in the order in which they came.
 
         Raises:
             Aborted: LOCK_BUSY, still held by another after `wait`; metadata `holder` names who.
+            Unavailable: whoever keeps the locks does not answer; nothing is held then.
         """

@@ -28,6 +28,10 @@ class LocksContract:
 
     ttl = TTL
 
+    async def in_line(self, waiters: int) -> None:
+        """Return once so many wait for the lock `a`. A store that is asked over a network has to be asked for that, too."""
+        await asyncio.sleep(0.02)
+
     async def test_a_second_holder_is_refused_with_the_name_of_the_first(self, locks: Locks) -> None:
         async with locks.hold("model/m", holder="first", ttl=self.ttl, wait=0):
             with pytest.raises(Aborted) as refusal:
@@ -56,7 +60,7 @@ class LocksContract:
 
         async with locks.hold("a", holder="first", ttl=self.ttl, wait=0):
             waiting = asyncio.create_task(second())
-            await asyncio.sleep(0.05)
+            await self.in_line(1)
             order.append("first")
         await asyncio.wait_for(waiting, DEADLINE)
         assert order == ["first", "second"]
@@ -72,7 +76,7 @@ class LocksContract:
             waiting = []
             for number in range(5):
                 waiting.append(asyncio.create_task(waiter(number)))
-                await asyncio.sleep(0.02)
+                await self.in_line(number + 1)
         await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE)
         assert order == [0, 1, 2, 3, 4]
 
@@ -83,7 +87,7 @@ class LocksContract:
 
         async with locks.hold("a", holder="first", ttl=self.ttl, wait=0):
             waiting = asyncio.create_task(waiter())
-            await asyncio.sleep(0.05)
+            await self.in_line(1)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
         async with locks.hold("a", holder="next", ttl=self.ttl, wait=0) as held:
@@ -100,7 +104,7 @@ class LocksContract:
             waiting = []
             for number in range(4):
                 waiting.append(asyncio.create_task(waiter(number)))
-                await asyncio.sleep(0.05)
+                await self.in_line(number + 1)
             waiting[1].cancel()
             await asyncio.gather(waiting[1], return_exceptions=True)
         await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), DEADLINE)

@@ -24,7 +24,7 @@ class EtcdOptions:
         ca_file: PEM file of the authority that signed the members' certificates; given, connections are TLS.
         certificate_file: PEM file of the certificate that we show to the members (mTLS).
         key_file: PEM file of that certificate's key.
-        session_ttl_s: seconds after which the locks and registrations of a process that died are free, 2..300.
+        session_ttl_s: seconds after which the locks and registrations of a process that died are free at the latest, 2..300.
         attempt_s: seconds that one member has to answer before the next one is asked.
         call_s: seconds that a call may take over all its attempts.
         ping_s: seconds of silence after which a connection is probed; etcd refuses less than 5.

@@ -1,4 +1,4 @@
-"""What keeps this process's keys in etcd alive: one lease, or one for each time to live that somebody asked for."""
+"""What keeps this process's keys in etcd alive: the session's lease, and one for each shorter ttl that was asked for."""
 
 from __future__ import annotations
 
@@ -187,13 +187,14 @@ class EtcdSession:
         return lease is not None and not lease.is_lost
 
     async def lease(self, ttl: float) -> SessionLease:
-        """The lease of this `ttl`, which all share who ask for the same: normally one a process.
+        """The session's lease or, for a shorter `ttl`, one of its own, which all share who ask for the same.
 
         One that was lost is followed by a new one; whatever hung on the former stays lost.
 
         Raises:
             SynapseError: etcd is away or refuses.
         """
+        ttl = min(ttl, self.channel.options.session_ttl_s)
         lease = self._leases.get(ttl)
         if lease is not None and not lease.is_lost:
             return lease
@@ -236,8 +237,9 @@ class EtcdSession:
         return SessionLease(reply.ID, self.channel, self.clock, ttl=min(ttl, reply.TTL), asked_at=asked_at)
 
     async def _retire(self, ttl: float) -> None:
-        """Close the lost lease of this ttl, and leases of unusual ttls that nothing hangs on any more."""
-        idle = [other for other, lease in self._leases.items() if lease.is_idle and other != ttl]
+        """Close the lost lease of this ttl and, if there are many, other short ones that nothing hangs on any more."""
+        needed = (ttl, self.channel.options.session_ttl_s)
+        idle = [other for other, lease in self._leases.items() if lease.is_idle and other not in needed]
         for other in (ttl, *idle[:-_IDLE_LEASES]):
             if (lease := self._leases.pop(other, None)) is not None:
                 await lease.close()
