@@ -36,6 +36,7 @@ KNOWN = Rooms(*ROLES, MESH_ROLE)
 """Every role that can be served."""
 
 _SOCKET = "serve.sock"
+_LEAVE_S = 2.0
 _WILDCARDS = ("0.0.0.0", "[::]")  # noqa: S104 - what an address that others cannot use looks like
 
 
@@ -107,7 +108,7 @@ async def run(options: ServeOptions, announce: Callable[[Served], None]) -> None
 
 async def _retire(served: Served, options: MeshOptions, hurried: asyncio.Event) -> None:
     """Be known to nobody any more, before what is under way is told to end."""
-    served.registration.leave()
+    await served.registration.leave(within=options.propagation_s)
     await served.host.retire()
     try:
         async with asyncio.timeout(options.propagation_s):
@@ -175,7 +176,9 @@ async def _be_sole(role: str, platform: Platform, stack: AsyncExitStack) -> None
 
 
 async def _leave(registration: Registration, staying: asyncio.Task[None]) -> None:
-    registration.leave()
+    if not staying.done():
+        await registration.leave(within=_LEAVE_S)
+    staying.cancel()
     await asyncio.gather(staying, return_exceptions=True)
 
 

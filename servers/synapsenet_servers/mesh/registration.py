@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from synapsenet.clock import Clock
 from synapsenet.errors import SynapseError, Unavailable
@@ -48,11 +49,12 @@ class Registration:
         self._missing = {instance.group for instance in self._instances}
         self._whole = asyncio.Event()
         self._leaving = asyncio.Event()
+        self._left = asyncio.Event()
         self._since = clock.monotonic()
         self._trouble = ""
 
     async def run(self) -> None:
-        """Stay registered until `leave`; what is lost for long is said, and said again."""
+        """Stay registered until cancelled, or deregistered from `leave` on; what is lost for long is said, and said again."""
         self._since = self._clock.monotonic()
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(self._complain(), name="registration watch")
@@ -61,6 +63,8 @@ class Registration:
             watch.cancel()
             for stay in stays:
                 stay.cancel()
+        self._left.set()
+        await asyncio.get_running_loop().create_future()
 
     async def registered(self) -> None:
         """Return once every role is registered.
@@ -80,9 +84,12 @@ class Registration:
             whole.cancel()
             late.cancel()
 
-    def leave(self) -> None:
-        """Deregister; `run` ends when that is done."""
+    async def leave(self, *, within: float) -> None:
+        """Deregister, and return once that is done, or `within` seconds later."""
         self._leaving.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._left.wait()
 
     async def _stay(self, instance: Instance) -> None:
         while True:
