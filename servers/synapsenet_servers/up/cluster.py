@@ -33,7 +33,7 @@ from synapsenet_servers.up.status import Place
 # What dies is started again for as long as `up` runs, ever more slowly.
 _FOR_EVER = Restart(budget=1_000, longest=5.0)
 _READY_WITHIN_S = 120.0
-_GRACE_S = 10.0
+_GRACE_S = 20.0
 _PASSED_ON = "SYNAPSENET_"
 
 
