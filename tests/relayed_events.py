@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from synapsenet_api.platform.v1.event_pb2 import Event
 
 POLL_S = 0.1
 METADATA_S = 10.0
@@ -118,6 +121,18 @@ class EventReader:
                 if time.monotonic() > end:
                     raise
             time.sleep(POLL_S)
+
+    def arrivals(self, count: int, *, above: int, seconds: float) -> dict[int, float]:
+        """When `count` events whose records have amounts from `above` on arrived, monotonic seconds, by that amount."""
+        arrived: dict[int, float] = {}
+        end = time.monotonic() + seconds
+        while len(arrived) < count and time.monotonic() < end:
+            message = self._consumer.poll(POLL_S)
+            if message is not None and message.error() is None:
+                record = json.loads(Event.FromString(message.value() or b"").record_json)
+                if record["amount"] >= above:
+                    arrived.setdefault(record["amount"], time.monotonic())
+        return arrived
 
     def read_until(self, done: Callable[[Sequence[Seen]], bool], *, seconds: float) -> list[Seen]:
         """All deliveries so far, once they are `done` or `seconds` are over."""

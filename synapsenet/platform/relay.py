@@ -37,8 +37,8 @@ class RelayOptions:
         parked_check_s: seconds between looks at whether parked events were released, while there are any.
     """
 
-    batch: int = 2_000
-    batch_bytes: int = 8 << 20
+    batch: int = 5_000
+    batch_bytes: int = 16 << 20
     lease_s: float = 15.0
     longest_pause_s: float = 10.0
     parked_check_s: float = 2.0

@@ -33,7 +33,7 @@ def observed_sink(sink: EventSink, *, topic: str) -> EventSink:
 def carrier() -> Callable[[], Headers]:
     """Gives the headers by which messages take the current trace along; none where there are no traces."""
     if not telemetry.current().exports:
-        return list
+        return dict
     from synapsenet_servers.telemetry.publishing import carried
 
     return carried

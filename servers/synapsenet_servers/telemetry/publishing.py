@@ -72,11 +72,11 @@ class Publications:
             self._instruments.sent.add(outcome.refused, labels | {"error.type": "refused"})
 
 
-def carried() -> list[tuple[str, str | bytes | None]]:
+def carried() -> dict[str, str | bytes | None]:
     """The headers by which a message takes the current trace along."""
-    headers: dict[str, str] = {}
+    headers: dict[str, str | bytes | None] = {}
     propagate.inject(headers)
-    return list(headers.items())
+    return headers
 
 
 def _end(span: Span, outcome: Outcome) -> None:

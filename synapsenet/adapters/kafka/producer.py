@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import confluent_kafka
@@ -33,16 +32,28 @@ class Attempt:
         certain: ids of refused ones that were never sent, so that no company of theirs can be to blame.
         unsettled: ids of events that may or may not have arrived.
         away: the last error of the connection, if there are unsettled ones because of it.
+        reports: value and error of each message that was not delivered; a callback for each event would cost more than that.
     """
 
     refused: dict[str, KafkaError] = field(default_factory=dict)
     certain: set[str] = field(default_factory=set)
     unsettled: set[str] = field(default_factory=set)
     away: str = ""
+    reports: list[tuple[bytes | None, KafkaError]] = field(default_factory=list)
 
-    def blame(self, event: Event, error: KafkaError | None, _message: Message | None = None) -> None:
-        """Note that `event` was not delivered; the form of a delivery report."""
-        if error is not None and is_refusal(error.code()):
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """Take a delivery report; of what was delivered there is none."""
+        if error is not None:
+            self.reports.append((message.value(), error))
+
+    def settle(self, events: Mapping[bytes, Event]) -> None:
+        """Note what the reports say of `events`, which are named by their messages' values."""
+        for value, error in self.reports:
+            self.blame(events[value or b""], error)
+
+    def blame(self, event: Event, error: KafkaError) -> None:
+        """Note that `event` was not delivered."""
+        if is_refusal(error.code()):
             self.refused[event.id] = error
         else:
             self.unsettled.add(event.id)
@@ -93,6 +104,8 @@ class Connection:
             if not is_fatal:
                 attempt.away = self._last_error or f"no acknowledgement within {self._patience:g} s"
             self.close()
+        if attempt.reports:
+            attempt.settle({self._value(event): event for event in events})
         if attempt.unsettled or len(attempt.refused) > len(attempt.certain):
             self.is_sound = False
         if attempt.unsettled and not attempt.refused:
@@ -109,14 +122,14 @@ class Connection:
             self._serve(_SLICE_S)
 
     def _produce(self, events: Sequence[Event], attempt: Attempt, end: float) -> None:
-        produce, topic = self._producer.produce, self._topic
+        produce, topic, report = self._producer.produce, self._topic, attempt.report
         held: set[str] = set()
         for number, event in enumerate(events):
             if held and event.aggregate in held:
                 attempt.unsettled.add(event.id)
                 continue
             try:
-                value, headers, report = self._value(event), self._headers(event), partial(attempt.blame, event)
+                value, headers = self._value(event), self._headers(event)
                 while True:
                     try:
                         produce(topic, value, event.aggregate, headers=headers, on_delivery=report)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -17,6 +18,7 @@ from synapsenet.adapters.kafka.cloud_events import Headers, headers
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.producer import Attempt, Connection
 from synapsenet.adapters.kafka.refusals import is_of_topic
+from synapsenet.errors import FailedPrecondition
 from synapsenet.platform.events import Event
 from synapsenet.platform.sink import EventSink, Receipt
 
@@ -30,18 +32,23 @@ class KafkaSink(EventSink):
     """Publishes one area's events to its topic, from a thread of its own."""
 
     def __init__(
-        self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = list
+        self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = dict
     ) -> None:
         self._options = options
         self._topic = options.topic_of(area)
         self._area = area
         self._carry = carry
-        self._carried: Headers = []
+        self._carried: Headers = {}
         self._encode = encode
         self._connection: Connection | None = None
         self._told = False
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{area}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its producers are configured with."""
+        return self._options.producer()
 
     async def publish(self, events: Sequence[Event]) -> Receipt:
         self._carried = self._carry()
@@ -55,7 +62,7 @@ class KafkaSink(EventSink):
             raise
 
     def _headers(self, event: Event) -> Headers:
-        return headers(self._area, event) + self._carried
+        return headers(self._area, event) | self._carried if self._carried else headers(self._area, event)
 
     def close(self) -> None:
         """Give up what is under way, and the connection."""
@@ -92,20 +99,30 @@ class KafkaSink(EventSink):
     def _attempt(self, events: Sequence[Event]) -> Attempt:
         if self._connection is None or not self._connection.is_sound:
             self._discard()
-            self._make_topic()
-            self._connection = Connection(
+            self._connection = self._connect()
+        return self._connection.publish(events)
+
+    def _connect(self) -> Connection:
+        try:
+            self._make_topic(AdminClient({**self._options.client(), "log_level": 2}))
+            return Connection(
                 self._options, topic=self._topic, headers=self._headers, value=self._encode, stopped=self._stopped
             )
-        return self._connection.publish(events)
+        except KafkaException as error:
+            raise FailedPrecondition(
+                "KAFKA_SETTINGS_UNUSABLE",
+                "the brokers cannot be dialled as [kafka] says",
+                remedy="check kafka.security and the files that it names",
+                secret=str(error),
+            ) from error
 
     def _discard(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
-    def _make_topic(self) -> None:
+    def _make_topic(self, client: AdminClient) -> None:
         """Make the topic, unless it is there; whoever may not make it may still write to it."""
-        client = AdminClient({**self._options.client(), "log_level": 2})  # named, for it must outlive the answers
         try:
             if self._topic in client.list_topics(timeout=_TOPIC_S).topics:
                 return
@@ -122,7 +139,7 @@ class KafkaSink(EventSink):
 
 @asynccontextmanager
 async def open_kafka_sink(
-    options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = list
+    options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = dict
 ) -> AsyncIterator[KafkaSink]:
     """The topic of `area` inside an `async with`.
 

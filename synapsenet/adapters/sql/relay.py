@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import aclosing
 from typing import Any
 
@@ -149,8 +149,19 @@ class SqlParkedEvents(ParkedEvents):
 def _events(connection: Connection, query: Select[Any]) -> Sequence[Event]:
     return [
         Event(id=event_id, aggregate=of, sequence=sequence, position=position, type=kind, payload=payload, occurred_at=at)
-        for event_id, of, sequence, position, kind, payload, at in connection.execute(query)
+        for event_id, of, sequence, position, kind, payload, at in _rows(connection, query)
     ]
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Iterable[Any]:
+    """The rows of `query`; from PostgreSQL in binary and past SQLAlchemy's types, which takes less than half the time."""
+    if connection.dialect.name != "postgresql":
+        return connection.execute(query)
+    compiled = query.compile(dialect=connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor(binary=True) as cursor:
+        rows: Iterable[Any] = cursor.execute(str(compiled), compiled.params).fetchall()
+    return rows
 
 
 def _row(event: ParkedEvent) -> dict[str, object]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from synapsenet.adapters.kafka.options import KafkaOptions, KafkaSecurity
+from synapsenet.adapters.kafka.sink import open_kafka_sink
+from synapsenet.errors import FailedPrecondition, InvalidArgument
 from synapsenet.testing.sink import EventSinkContract, event
 from synapsenet_api.platform.v1.event_pb2 import Event as Message
-from tests.contract.kafka.kafka_stage import KafkaStage, kafka_stage
+from tests.contract.kafka.kafka_stage import KafkaStage, kafka_stage, options
 from tests.kafka_mock import KafkaMock, kafka_mock
 from tests.kafka_server import KafkaServer, kafka_server
 from tests.relayed_events import headers_of
@@ -84,3 +88,38 @@ async def test_a_message_is_a_cloud_event_in_binary_mode_with_a_protobuf_value(s
     assert (value.sequence, value.position, value.type) == (7, 7, "EntryBooked")
     assert value.occur_time.ToJsonString() == "2026-01-01T12:00:00Z"
     assert value.record_json == '{"amount":1}'
+
+
+async def test_brokers_that_cannot_be_dialled_as_set_are_told_by_the_setting() -> None:
+    security = KafkaSecurity(protocol="SSL", ca="/no/such/file.pem")
+    async with open_kafka_sink(options("127.0.0.1:9", security=security), area="a", encode=lambda _: b"") as sink:
+        with pytest.raises(FailedPrecondition) as refusal:
+            await sink.publish([event("a", 1)])
+    assert refusal.value.reason == "KAFKA_SETTINGS_UNUSABLE"
+
+
+@pytest.mark.parametrize(
+    ("field", "setting"),
+    [
+        ("kafka.brokers", {"brokers": ("localhost",)}),
+        ("kafka.topic", {"topic": "events"}),
+        ("kafka.topic", {"topic": "{area}/events"}),
+        ("kafka.shards", {"shards": 0}),
+        ("kafka.partitions", {"partitions": 0}),
+        ("kafka.in_flight", {"in_flight": 6}),
+        ("kafka.delivery_timeout_s", {"delivery_timeout_s": 0}),
+    ],
+)
+def test_what_cannot_be_set_is_refused_by_its_name(field: str, setting: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        KafkaOptions(**setting)
+    assert (refusal.value.reason, refusal.value.field) == ("KAFKA_OPTION_INVALID", field)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"protocol": "TLS"}, {"protocol": "SASL_SSL"}, {"protocol": "SASL_SSL", "mechanism": "GSSAPI"}]
+)
+def test_security_that_cannot_be_is_refused_and_a_password_is_never_shown(setting: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument):
+        KafkaSecurity(**setting)
+    assert "hunter2" not in repr(KafkaSecurity(protocol="SASL_SSL", username="me", password="hunter2"))
