@@ -21,7 +21,7 @@ from synapsenet.adapters.sql.postgres_server import open_postgres, postgres_reco
 from synapsenet.adapters.sql.retention import Retention
 from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork, SqlWork, open_work
 from synapsenet.clock import Clock, SystemClock
-from synapsenet.ids import SeededIds
+from synapsenet.ids import RandomIds
 
 W = TypeVar("W", bound=SqlUnitOfWork)
 
@@ -61,7 +61,7 @@ def sqlite_records(folder: Path) -> OpenRecords:
             metadata=metadata,
             unit=unit,
             clock=clock,
-            event_ids=SeededIds("event", 1),
+            event_ids=RandomIds("event"),
             retention=retention,
             revisions=revisions,
         )
@@ -91,7 +91,7 @@ def schema_records(options: PostgresOptions, folder: Path) -> OpenRecords:
                 server,
                 locks=SqlLocks(leases, SystemClock()),
                 holder="test",
-                event_ids=SeededIds("event", 1),
+                event_ids=RandomIds("event"),
                 background=background,
                 retention=retention,
                 revisions=revisions,

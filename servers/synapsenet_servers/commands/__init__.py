@@ -15,12 +15,14 @@ def register(app: typer.Typer) -> None:
     """
     if find_spec("sqlalchemy") is None:
         raise ModuleNotFoundError("the extra `server` is not installed")
-    from synapsenet_servers.commands import certificates, demonstrate, develop, outbox, serve, tokens, up
+    from synapsenet_servers.commands import backups, certificates, demonstrate, develop, outbox, serve, tokens, up
 
     app.command("dev")(develop.dev)
     app.command("demo")(demonstrate.demo)
     app.command("up")(up.up)
     app.command("serve")(serve.serve)
+    app.command("backup")(backups.backup)
+    app.command("restore")(backups.restore)
     app.add_typer(certificates.app, name="certs")
     app.add_typer(tokens.app, name="tokens")
     app.add_typer(outbox.app, name="outbox")

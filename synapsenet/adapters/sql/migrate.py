@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -14,13 +15,16 @@ from sqlalchemy import Connection
 from synapsenet.errors import FailedPrecondition
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_NEWEST = "head"
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in module globals
 
 
-def migrate(connection: Connection, area: str, *, revisions: Path = MIGRATIONS) -> None:
+def migrate(connection: Connection, area: str, *, revisions: Path = MIGRATIONS, to: str = _NEWEST) -> None:
     """Apply the revisions of `area` that `connection`'s database lacks, all in its running transaction.
 
     Args:
         revisions: the folder that has one folder of revisions an area.
+        to: the revision to stop at.
 
     Raises:
         FailedPrecondition: SCHEMA_NEWER, the database was written by a newer release.
@@ -34,17 +38,19 @@ def migrate(connection: Connection, area: str, *, revisions: Path = MIGRATIONS) 
     current = MigrationContext.configure(connection).get_current_revision()
     if current == scripts.get_current_head():
         return
-    if current is not None:
-        _refuse_unknown(scripts, current, area)
-    command.upgrade(config, "head")
+    for revision in (current, to):
+        if revision is not None and revision != _NEWEST:
+            _refuse_unknown(scripts, revision, area)
+    with _ONE_AT_A_TIME:
+        command.upgrade(config, to)
 
 
-def _refuse_unknown(scripts: ScriptDirectory, current: str, area: str) -> None:
+def _refuse_unknown(scripts: ScriptDirectory, revision: str, area: str) -> None:
     try:
-        scripts.get_revision(current)
+        scripts.get_revision(revision)
     except CommandError as error:
         raise FailedPrecondition(
             "SCHEMA_NEWER",
-            f"the database of {area} has schema {current}, this release knows up to {scripts.get_current_head()}",
+            f"the database of {area} has schema {revision}, this release knows up to {scripts.get_current_head()}",
             remedy="start the release that wrote it, or a newer one",
         ) from error

@@ -89,6 +89,11 @@ class PostgresDatabase(Database):
         with self._alone() as session:
             return self._commit(session, self._turn, commit, relaxed=False)
 
+    def read_now(self, query: Callable[[Connection], T]) -> T:
+        """`query` on one snapshot, on the calling thread."""
+        with self._alone() as session:
+            return self._read(session, query)
+
     def prepare(self, commit: Callable[[Connection], T]) -> T:
         """`commit` as the only one of its kind among all processes, without limits of time: for migrations."""
         key = lock_key("migrations", self.name)
@@ -204,6 +209,7 @@ def connect(options: PostgresOptions, area: str) -> psycopg.Connection[Any]:
 
 def parameters(options: PostgresOptions, area: str) -> dict[str, Any]:
     """What a connection to `area`'s schema is made with, beside the URL."""
+    alive = _alive(options.silence_s)
     settings = {
         "search_path": area,
         "statement_timeout": round(options.statement_s * 1_000),
@@ -212,8 +218,10 @@ def parameters(options: PostgresOptions, area: str) -> dict[str, Any]:
         "synchronous_commit": "on",
         "timezone": "UTC",
         "client_min_messages": "warning",
-    }
+        "tcp_user_timeout": alive["tcp_user_timeout"],
+    } | {f"tcp_{name}": value for name, value in alive.items() if name.startswith("keepalives")}
     found: dict[str, Any] = {
+        **alive,
         "connect_timeout": round(options.connect_s),
         "application_name": f"synapsenet {area}",
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
@@ -221,6 +229,21 @@ def parameters(options: PostgresOptions, area: str) -> dict[str, Any]:
     if options.password_file:
         found["password"] = _password(options.password_file)
     return found
+
+
+def _alive(silence_s: float) -> dict[str, int]:
+    """What has the kernel see within that time that the other machine is gone, in the words of libpq.
+
+    Else a server would wait for minutes for the next statement of a transaction, and all writers for its end.
+    """
+    whole = max(2, round(silence_s))
+    idle = whole // 2
+    return {
+        "keepalives_idle": idle,
+        "keepalives_interval": 1,
+        "keepalives_count": whole - idle,
+        "tcp_user_timeout": whole * 1_000,
+    }
 
 
 def _password(file: str) -> str:

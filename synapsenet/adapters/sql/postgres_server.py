@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -33,7 +32,6 @@ W = TypeVar("W", bound=SqlUnitOfWork)
 
 COORDINATION = "coordination"
 _OLDEST_RELEASE = 14
-_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in module globals
 
 Background = Callable[[str, Callable[[], Awaitable[None]]], None]
 """Takes the name of work that must go on as long as the process, and the work."""
@@ -150,8 +148,7 @@ def _migrate(database: PostgresDatabase, revisions: Path) -> None:
         connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{database.name}"')
         migrate(connection, database.name, revisions=revisions)
 
-    with _ONE_AT_A_TIME:
-        database.prepare(commit)
+    database.prepare(commit)
 
 
 def _check(options: PostgresOptions) -> None:
