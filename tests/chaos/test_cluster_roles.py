@@ -1,0 +1,172 @@
+"""Whole roles, killed and restarted in turn under load: real processes on etcd and PostgreSQL behind a host's Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+
+from synapsenet_api.experiments.v1 import experiment_service_pb2 as experiments_pb
+from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceStub
+from synapsenet_api.features.v1 import feature_service_pb2 as features_pb
+from synapsenet_api.features.v1.feature_service_pb2_grpc import FeatureServiceStub
+from synapsenet_api.models.v1 import model_service_pb2 as models_pb
+from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
+from synapsenet_api.training.v1 import training_service_pb2 as training_pb
+from synapsenet_api.training.v1.training_service_pb2_grpc import TrainingServiceStub
+from tests.cluster import REPLICATED, Cluster, small_cluster
+
+CALL_S = 10.0
+RETRY_FOR_S = 60.0
+RETRY_AFTER_S = 0.1
+PAUSE_S = 0.02
+OUT_OF_ROTATION_WITHIN_S = 2.0
+
+ROLES = ("models", "experiments", "features", "training")
+
+# Each replica of a role in another process than the other's.
+PROCESSES = {"mesh": ("mesh",), "a": REPLICATED, "b": REPLICATED, "sole": ("features", "training")}
+
+
+@pytest.fixture(scope="module", name="cluster")
+def _cluster() -> Iterator[Cluster]:
+    with small_cluster(PROCESSES) as cluster:
+        yield cluster
+
+
+@dataclass(slots=True)
+class Seen:
+    """What callers saw.
+
+    Attributes:
+        done: calls that were answered, by role.
+        refused: when calls were answered UNAVAILABLE, by role; each was then made again until it was answered.
+        failed: any other failure.
+        created: ids of the models whose creation was answered, by their names.
+    """
+
+    done: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    failed: list[str] = field(default_factory=list)
+    created: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def load(cluster: Cluster) -> AsyncIterator[Seen]:
+    """One caller a role inside an `async with`; a call that is refused is made again until it is answered, as the SDK does."""
+    seen, run, numbers = Seen(), f"{time.monotonic_ns()}", itertools.count()
+    async with cluster.channel() as channel:
+        models = ModelServiceStub(channel)
+
+        async def create_model() -> None:
+            name = f"m-{run}-{next(numbers)}"
+            answer = await persistently("models", lambda: models.CreateModel(_creation(name), timeout=CALL_S))
+            seen.created[name] = answer.model.id
+
+        experiments, features, training = (
+            ExperimentServiceStub(channel), FeatureServiceStub(channel), TrainingServiceStub(channel)
+        )  # fmt: skip
+        listing: dict[str, Callable[[], Any]] = {
+            "experiments": lambda: experiments.ListExperiments(experiments_pb.ListExperimentsRequest(), timeout=CALL_S),
+            "features": lambda: features.ListFeatureGroups(features_pb.ListFeatureGroupsRequest(), timeout=CALL_S),
+            "training": lambda: training.ListJobs(training_pb.ListJobsRequest(), timeout=CALL_S),
+        }
+
+        async def persistently(role: str, call: Callable[[], Any]) -> Any:
+            deadline = time.monotonic() + RETRY_FOR_S
+            while True:
+                try:
+                    answer = await call()
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:
+                        seen.failed.append(f"{role}: {error.code()} {error.details()}")
+                        raise
+                    seen.refused[role].append(time.monotonic())
+                    await asyncio.sleep(RETRY_AFTER_S)
+                    continue
+                seen.done[role] += 1
+                return answer
+
+        async def go_on(call: Callable[[], Awaitable[object]]) -> None:
+            while True:
+                await call()
+                await asyncio.sleep(PAUSE_S)
+
+        callers = [asyncio.ensure_future(go_on(create_model))]
+        callers += [asyncio.ensure_future(go_on(partial(persistently, role, call))) for role, call in listing.items()]
+        try:
+            yield seen
+        finally:
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+
+
+def _creation(name: str) -> models_pb.CreateModelRequest:
+    return models_pb.CreateModelRequest(name=name, request_id=name)
+
+
+async def assert_nothing_is_lost(cluster: Cluster, seen: Seen) -> None:
+    """Every creation that was answered is there once, under the id that was answered."""
+    async with cluster.channel() as channel:
+        stub = ModelServiceStub(channel)
+        for name, answered in seen.created.items():
+            found = await stub.GetModel(models_pb.GetModelRequest(model_id=name), timeout=CALL_S)
+            assert found.model.id == answered
+
+
+async def progress(seen: Seen) -> None:
+    """Return once every role has answered ten calls from now."""
+    before = Counter(seen.done)
+    async with asyncio.timeout(RETRY_FOR_S):
+        while seen.failed or any(seen.done[role] < before[role] + 10 for role in ROLES):
+            assert not seen.failed, seen.failed
+            await asyncio.sleep(PAUSE_S)
+
+
+async def test_a_rolling_restart_of_every_role_loses_no_call(cluster: Cluster) -> None:
+    """A role with two replicas refuses none; one that is alone refuses until it is back, and the caller goes on."""
+    async with load(cluster) as seen:
+        await progress(seen)
+        for name in ("a", "b"):
+            assert await asyncio.to_thread(cluster.processes[name].stop) == 0
+            await asyncio.to_thread(cluster.restart, name)
+            await progress(seen)
+        assert dict(seen.refused) == {}
+        assert await asyncio.to_thread(cluster.processes["sole"].stop) == 0
+        await asyncio.to_thread(cluster.restart, "sole")
+        await progress(seen)
+        assert set(seen.refused) <= {"features", "training"}
+        assert await asyncio.to_thread(cluster.processes["mesh"].stop) == 0
+        await asyncio.to_thread(cluster.restart, "mesh")
+        await progress(seen)
+    assert seen.failed == []
+    await assert_nothing_is_lost(cluster, seen)
+
+
+async def test_each_process_killed_in_turn_under_load_costs_no_answered_write_and_no_other_role(cluster: Cluster) -> None:
+    async with load(cluster) as seen:
+        await progress(seen)
+        for name in ("a", "sole", "mesh"):
+            seen.refused.clear()
+            at = time.monotonic()
+            await asyncio.to_thread(cluster.processes[name].kill)
+            if name == "a":
+                await asyncio.sleep(OUT_OF_ROTATION_WITHIN_S)
+                await progress(seen)
+                assert all(when - at < OUT_OF_ROTATION_WITHIN_S for refusals in seen.refused.values() for when in refusals)
+            await asyncio.to_thread(cluster.restart, name)
+            await progress(seen)
+            if name == "sole":
+                assert set(seen.refused) <= {"features", "training"}
+    assert seen.failed == []
+    await assert_nothing_is_lost(cluster, seen)
