@@ -23,7 +23,9 @@ Failure = psycopg.Error | DBAPIError
 def translated_postgres(error: Failure, database: str) -> SynapseError:
     """The platform's error for `error`, with `database` named; statements and credentials go to the log alone."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    state = (getattr(cause, "sqlstate", None) or "") if isinstance(cause, psycopg.Error) else ""
+    state = (cause.sqlstate or "") if isinstance(cause, psycopg.Error) else ""
+    if isinstance(cause, psycopg.DataError):
+        state = state or "22000"  # what the driver itself would not send has no code
     said = str(cause).lower()
     found = (
         (None if state else _unreachable(said, database, str(error)))
