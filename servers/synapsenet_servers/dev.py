@@ -20,7 +20,7 @@ from synapsenet_servers.bootstrap.role import Platform
 from synapsenet_servers.bootstrap.roles import ROLES
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.edge import Edge, EdgePlaces, free_port, start_edge
-from synapsenet_servers.not_yet_available.table import TABLE
+from synapsenet_servers.not_yet_available.areas import rows_of
 
 LOOPBACK = "127.0.0.1"
 EDGE_SOCKET = "edge.sock"
@@ -82,7 +82,7 @@ async def started(options: DevOptions) -> AsyncIterator[tuple[Addresses, Host]]:
     free_port(LOOPBACK, options.http_port)
     async with open_platform(options.config, data=data) as platform:
         outer = [f"{LOOPBACK}:{options.port}", f"unix:{platform.run / EDGE_SOCKET}"]
-        async with hosting(platform, ROLES, outer=outer, absent=TABLE) as host:
+        async with hosting(platform, ROLES, outer=outer, absent=rows_of(ROLES)) as host:
             edge = await _edge(options, platform)
             host.depend_on("envoy", edge.child)
             metrics = telemetry.current().metrics_address

@@ -26,7 +26,7 @@ from synapsenet_servers.mesh.mesh_options import MeshOptions
 from synapsenet_servers.mesh.ports import free_port
 from synapsenet_servers.mesh.registration import Registration
 from synapsenet_servers.mesh.sole import SOLE, sole_place
-from synapsenet_servers.not_yet_available.table import TABLE
+from synapsenet_servers.not_yet_available.areas import rows_of
 from synapsenet_servers.release import RELEASE
 from synapsenet_servers.security.options import check_services_bind
 
@@ -133,7 +133,7 @@ async def serving(options: ServeOptions) -> AsyncIterator[Served]:
         for role in sorted(roles.keys() & SOLE):
             await _be_sole(role, platform, stack)
         host = await stack.enter_async_context(
-            hosting_behind_envoy(platform, roles, listen=listen, absent=TABLE, **await secured(platform, stack))
+            hosting_behind_envoy(platform, roles, listen=listen, absent=rows_of(roles), **await secured(platform, stack))
         )
         address = settings.advertise or _bound(listen, host)
         registration = Registration(
