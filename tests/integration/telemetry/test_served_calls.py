@@ -6,62 +6,29 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from synapsenet_api.inference.v1 import inference_service_pb2 as inference_pb
 from synapsenet_api.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from synapsenet_api.models.v1 import model_service_pb2 as pb
 from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
-from synapsenet_servers.telemetry.current import Telemetry, becoming
-from synapsenet_servers.telemetry.instruments import Instruments
 from synapsenet_servers.telemetry.logs import JsonLines
-from synapsenet_servers.telemetry.observing import Gauges
 from synapsenet_servers.telemetry.opening import current_ids
+from tests.integration.telemetry.told import Told, telling_in_memory
 from tests.serving import ServedRoles, serving_roles
 
 WATCH = "synapsenet.inference.v1.InferenceService/WatchDeployments"
 GET = "synapsenet.models.v1.ModelService/GetModel"
 
 
-@dataclass(frozen=True)
-class Told:
-    """What was told so far."""
-
-    spans: InMemorySpanExporter
-    reader: InMemoryMetricReader
-
-    def named(self, name: str) -> list[ReadableSpan]:
-        return [span for span in self.spans.get_finished_spans() if span.name == name]
-
-    def metric(self, name: str) -> list[tuple[dict[str, Any], Any]]:
-        """Labels and point of each series of a metric."""
-        data = self.reader.get_metrics_data()
-        assert data is not None
-        metrics = [
-            metric for scope in data.resource_metrics[0].scope_metrics for metric in scope.metrics if metric.name == name
-        ]
-        return [(dict(point.attributes or {}), point) for metric in metrics for point in metric.data.data_points]
-
-
 @pytest.fixture
 def told() -> Iterator[Told]:
-    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    tracers = TracerProvider(shutdown_on_exit=False)
-    tracers.add_span_processor(SimpleSpanProcessor(spans))
-    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("test")
-    telemetry = Telemetry(tracer=tracers.get_tracer("test"), instruments=Instruments(meter), gauges=Gauges(meter), exports=True)
-    with becoming(telemetry):
-        yield Told(spans, reader)
+    with telling_in_memory() as told:
+        yield told
 
 
 async def get(roles: ServedRoles, model: str) -> grpc.StatusCode:
