@@ -23,7 +23,7 @@ _NO_FAILURES = ("OK", "CANCELLED")
 
 
 class MadeCalls:
-    """What the four kinds of call have in common."""
+    """What the kinds of call have in common."""
 
     def __init__(self, telemetry: Telemetry, *, begins: bool) -> None:
         self._tracer = telemetry.tracer
@@ -95,18 +95,13 @@ class ManyToOne(grpc.aio.StreamUnaryClientInterceptor):  # type: ignore[type-arg
         return await self._calls.make(continuation, details, requests)
 
 
-class ManyToMany(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-arg]  # not generic at run time
-    def __init__(self, calls: MadeCalls) -> None:
-        self._calls = calls
-
-    async def intercept_stream_stream(self, continuation: Continuation, details: Any, requests: Any) -> Any:
-        return await self._calls.make(continuation, details, requests)
-
-
 def made_calls(telemetry: Telemetry, *, begins: bool) -> Sequence[Any]:
-    """Interceptors for one channel, one for each kind of call."""
+    """Interceptors for one channel, one for each kind of call that answers a request.
+
+    Conversations, streams both ways, have none: gRPC's intercepted ones swallow the cancellation of who writes to them.
+    """
     calls = MadeCalls(telemetry, begins=begins)
-    return (OneToOne(calls), OneToMany(calls), ManyToOne(calls), ManyToMany(calls))
+    return (OneToOne(calls), OneToMany(calls), ManyToOne(calls))
 
 
 def _name(method: str | bytes) -> str:
