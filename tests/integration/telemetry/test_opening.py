@@ -99,3 +99,18 @@ def test_a_collector_that_is_away_does_not_keep_the_process(monkeypatch: pytest.
         assert opened.tracer is not None
         opened.tracer.start_span("lost").end()
     assert time.monotonic() - began < 5.0
+
+
+def test_a_collector_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        began = time.monotonic()
+        with telemetry.open(TelemetryOptions(flush_s=0.5), service="x") as opened:
+            assert opened.tracer is not None
+            for _ in range(5_000):  # more than wait for the collector at one time
+                opened.tracer.start_span("unheard").end()
+            told = time.monotonic()
+        ended = time.monotonic()
+    assert told - began < 5.0
+    assert ended - told < 5.0
