@@ -185,6 +185,20 @@ def _path_without(folder: Path, program: str) -> str:
     return str(bin_)
 
 
+def test_a_ctrl_c_in_the_midst_of_the_start_and_a_second_one_leave_nothing_at_once(tmp_path: Path) -> None:
+    command = [*CLI, "up", "--port", "0", "--http-port", "0", "--data-dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("starting") and " training " in line)
+        below = psutil.Process(process.pid).children(recursive=True)
+        assert len(below) > len(BACKENDS)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=10 * patience())
+        assert (process.returncode, said) == (0, "")
+    assert psutil.wait_procs(below, timeout=5)[1] == []
+
+
 def test_after_kill_9_nothing_is_left_and_the_next_one_works_on_the_data_and_shows_a_table(
     cluster: LiveCluster, outcome: Mapping[str, Any], data: Path
 ) -> None:
