@@ -93,6 +93,23 @@ async def test_tokens_and_incarnations_grow_over_a_restore_that_sets_revisions_b
         tell(f"etcd restored from a snapshot: {len(tokens)} tokens over it", tokens_that_fell=fell)
 
 
+async def test_an_acquisition_under_way_while_etcd_is_restored_gets_no_token_of_the_past(
+    etcd: EtcdServer, epochs: Counters, tmp_path: Path, tell: Tell
+) -> None:
+    async with opened(etcd.endpoint, epochs, ttl=60) as asking, opened(etcd.endpoint, epochs, ttl=60) as busy:
+        await token_of(asking, "m")
+        etcd.snapshot(tmp_path / "snapshot")
+        before = [await token_of(busy, "m") for _ in range(10)]
+        await token_of(asking, "another")  # it goes by the store's epoch, which is that of the snapshot
+        etcd.pause()
+        under_way = asyncio.create_task(token_of(asking, "m"))
+        await asyncio.sleep(0.3)
+        etcd.kill()
+        await asyncio.to_thread(etcd.restore, tmp_path / "snapshot")
+        token = await asyncio.wait_for(under_way, PATIENCE_S)
+        tell("etcd restored under a request for a lock", tokens_that_fell=int(token <= before[-1]))
+
+
 async def test_a_watcher_sees_what_changed_while_the_history_was_compacted_under_it(
     etcd: EtcdServer, epochs: Counters, tell: Tell
 ) -> None:

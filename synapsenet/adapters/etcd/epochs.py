@@ -12,6 +12,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from aetcd import rpc
+
 from synapsenet.adapters.etcd.channel import EtcdChannel
 from synapsenet.adapters.etcd.requests import found, get, has_value, is_above, put, transaction
 from synapsenet.errors import ResourceExhausted, Unavailable
@@ -26,8 +28,8 @@ _PATIENCE = 5
 class Epochs(Protocol):
     """Counters outside of etcd, which a restore of etcd does not set back."""
 
-    async def raised(self, name: str) -> int:
-        """A number from 1, higher than all before for `name`."""
+    async def raised(self, name: str, *, above: int) -> int:
+        """A number higher than all before for `name`, and than `above`, should the counter itself have been set back."""
         ...
 
 
@@ -94,19 +96,23 @@ class StoreEpoch:
         async with self._one_at_a_time:
             if (known := self._known) is None:
                 return
-            reply = await self._channel.call(lambda member: member.kv.Txn, transaction(when=(), then=[get(self._key)]))
-            stored = found(reply, 0)
-            if stored is not None and stored.value > known.written:
-                self._known = Epoch(int(stored.value, 16), known.generation)
-            elif stored is None or stored.value < known.written:
+            stored = await self._stored()
+            if stored > known.number:
+                self._known = Epoch(stored, known.generation)
+            elif stored < known.number:
                 self._known = None  # set back, or deleted by hand
 
     async def _raise(self, generation: int) -> None:
         """Publish a new epoch, or take over a higher one that somebody published at the same time."""
-        raised = Epoch(await self._counters.raised(self._name), generation)
+        raised = Epoch(await self._counters.raised(self._name, above=await self._stored()), generation)
         publish = transaction(
             when=[is_above(self._key, raised.written)], then=[get(self._key)], otherwise=[put(self._key, raised.written)]
         )
         reply = await self._channel.call(lambda member: member.kv.Txn, publish)
         higher = found(reply, 0) if reply.succeeded else None
         self._known = raised if higher is None else Epoch(int(higher.value, 16), generation)
+
+    async def _stored(self) -> int:
+        """What etcd's key says, or 0."""
+        reply = await self._channel.call(lambda member: member.kv.Range, rpc.RangeRequest(key=self._key))
+        return int(reply.kvs[0].value, 16) if reply.kvs else 0

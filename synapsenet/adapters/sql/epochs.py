@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, case
 from sqlalchemy.dialects import postgresql, sqlite
 
 from synapsenet.adapters.sql.coordination import epochs as table
@@ -17,21 +17,22 @@ class SqlEpochs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def raised(self, name: str) -> int:
-        """A number from 1, higher than every one before for `name`, whoever asked for it.
+    async def raised(self, name: str, *, above: int) -> int:
+        """A number higher than every one before for `name`, whoever asked for it, and than `above`.
 
         Raises:
             SynapseError: what the database does when it is away.
         """
-        return await self._database.write(lambda connection: _raise(connection, name))
+        return await self._database.write(lambda connection: _raise(connection, name, above))
 
 
-def _raise(connection: Connection, name: str) -> int:
+def _raise(connection: Connection, name: str, above: int) -> int:
     """One statement, so that of two who raise it together each gets its own."""
     insert_into: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    highest = case((table.c.epoch > above, table.c.epoch), else_=above)
     raised = (
         insert_into(table)
-        .values(name=name, epoch=1)
-        .on_conflict_do_update(index_elements=[table.c.name], set_={"epoch": table.c.epoch + 1})
+        .values(name=name, epoch=above + 1)
+        .on_conflict_do_update(index_elements=[table.c.name], set_={"epoch": highest + 1})
     )
     return int(connection.execute(raised.returning(table.c.epoch)).scalar_one())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 
@@ -14,10 +12,11 @@ class Counters:
     """In memory, for one process."""
 
     def __init__(self) -> None:
-        self._counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        self._counters: Counter[str] = Counter()
 
-    async def raised(self, name: str) -> int:
-        return next(self._counters[name])
+    async def raised(self, name: str, *, above: int) -> int:
+        self._counters[name] = max(self._counters[name], above) + 1
+        return self._counters[name]
 
 
 class FileCounters:
@@ -26,11 +25,11 @@ class FileCounters:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def raised(self, name: str) -> int:
+    async def raised(self, name: str, *, above: int) -> int:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            raised = int(os.pread(descriptor, 32, 0) or b"0") + 1
+            raised = max(int(os.pread(descriptor, 32, 0) or b"0"), above) + 1
             os.pwrite(descriptor, b"%d" % raised, 0)
             return raised
         finally:
