@@ -6,6 +6,7 @@ It stands before the guard, so it sees the status that the caller sees; the guar
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from types import TracebackType
@@ -24,6 +25,9 @@ Handler = Any  # as in the guard
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
 OTHER = "_OTHER"
+
+# They warn of every malformed entry of a caller's headers: any caller could fill the disk with it.
+_TALKATIVE = ("opentelemetry.baggage.propagation", "opentelemetry.trace.span")
 
 # Version 1 is served with the messages of its alpha and has no contract of its own.
 _REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -48,6 +52,8 @@ class ServedCalls(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not 
     def __init__(self, telemetry: Telemetry, known: Collection[str]) -> None:
         self.tracer = telemetry.tracer
         self.instruments = telemetry.instruments
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._known = {method: method.removeprefix("/") for method in known}
 
     async def intercept_service(self, continuation: Continuation, details: grpc.HandlerCallDetails) -> Handler:
@@ -123,7 +129,7 @@ class _Call:
 
     def _begin_span(self) -> None:
         assert self._server.tracer is not None
-        parent = propagate.extract(dict(self._details.invocation_metadata))
+        parent = propagate.extract(dict(self._details.invocation_metadata or ()))
         attributes = {"rpc.system.name": "grpc", "rpc.method": self._method}
         if self._method == OTHER:
             attributes["rpc.method_original"] = self._details.method

@@ -57,6 +57,22 @@ async def test_a_call_is_counted_by_method_and_status_and_its_refusal_by_reason(
     assert refused == [{"rpc.method": GET, "error.type": "MODEL_UNKNOWN"}]
 
 
+async def test_headers_that_make_no_trace_are_left_alone_and_fill_no_log(
+    told: Told, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = (
+        ("traceparent", "00-zz-1-01"),
+        ("tracestate", "=,,a b=c"),
+        ("baggage", "=c,x;y,%%%=1," + "k!(=v," * 50),
+        ("b3-bin", b"\x00\xff"),
+    )
+    async with serving_roles(tmp_path, "models") as roles:
+        await ModelServiceStub(roles.channel).ListModels(pb.ListModelsRequest(), timeout=10, metadata=headers)
+    (span,) = told.named("synapsenet.models.v1.ModelService/ListModels")
+    assert span.parent is None
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")] == []
+
+
 async def test_methods_that_nobody_knows_share_one_label(told: Told, tmp_path: Path) -> None:
     async with serving_roles(tmp_path, "models") as roles:
         for number in range(20):
