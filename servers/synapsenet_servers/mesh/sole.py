@@ -33,6 +33,16 @@ class Sole:
         self._hold = AsyncExitStack()
         self._held: Held | None = None
 
+    def check(self) -> None:
+        """Pass while the place is surely this process's.
+
+        Raises:
+            Aborted: LOCK_LOST.
+        """
+        if self._held is None:
+            raise Aborted("LOCK_LOST", f"the place of the one {self.role} is not held", remedy="take it first")
+        self._held.check()
+
     async def run(self) -> None:
         """Keep the place for as long as nobody else has taken it.
 
@@ -41,9 +51,11 @@ class Sole:
         Raises:
             FailedPrecondition: ROLE_TAKEN, another process has.
         """
-        while self._held is not None:
+        while True:
+            assert self._held is not None  # it was taken
             await self._held.lost()
             _log.warning("the lock on the role %s is lost and taken anew", self.role)
+            self._held = None
             await self._hold.aclose()
             await self._regain()
 
