@@ -40,10 +40,16 @@ def bare_postgres(running_postgres: RunningPostgres) -> PostgresOptions:
     return options
 
 
+@pytest.fixture(scope="session")
+def leases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where sequencers' leases are kept, made once: they are all over by the end of a test."""
+    return tmp_path_factory.mktemp("leases")
+
+
 @pytest.fixture(params=KINDS)
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> OpenRecords:
+def records(request: pytest.FixtureRequest, tmp_path: Path, leases: Path) -> OpenRecords:
     """An area's records on each database in turn."""
     if request.param == "sqlite":
         return sqlite_records(tmp_path)
     options: PostgresOptions = request.getfixturevalue("postgres_options")
-    return schema_records(options, tmp_path)
+    return schema_records(options, leases)
