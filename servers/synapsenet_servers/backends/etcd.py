@@ -81,6 +81,7 @@ def etcd_backend(member: EtcdMember, *, data: Path, members: Sequence[EtcdMember
         *("--listen-peer-urls", member.peer_url, "--initial-advertise-peer-urls", member.peer_url),
         *("--initial-cluster", initial_cluster(members or (member,)), "--initial-cluster-state", "new"),
         *("--listen-metrics-urls", member.metrics_url),
+        "--pre-vote",  # by default from 3.5 on: else a member that was cut off topples the leader when it comes back
         *("--auto-compaction-mode", "periodic", "--auto-compaction-retention", _KEPT),
         *("--logger", "zap", "--log-outputs", "stderr", "--log-level", "warn"),
         *(_tls_arguments(tls) if tls else ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ _UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Only once nobody is healthy are the unhealthy tried: a health check that is late must not stop a role's last instance.
 _PANIC_BELOW_PERCENT = 1.0
 
+_TCP_USER_TIMEOUT = 18  # Linux's, which is where Envoy runs; Python has the name there only
 
 # A share of few calls is none: as many are retried at one time whatever the budget.
 _ALWAYS_RETRIED = 20
@@ -124,10 +126,29 @@ def _cluster(options: MeshOptions, name: str, role: str, checked: str, endpoints
         "ignore_health_on_host_removal": True,
         "health_checks": [_health_check(options, checked)],
         "outlier_detection": _outliers(options),
-        "circuit_breakers": _bounds(
-            options.connections, options.calls, options.retry_percent, always_retried=_ALWAYS_RETRIED
-        ),
+        "circuit_breakers": _bounds(options.connections, options.calls, options.retry_percent, always_retried=_ALWAYS_RETRIED),
         "typed_extension_protocol_options": _http2(ping_s=options.ping_s),
+    } | _line(options.silence_s)
+
+
+def _line(silence_s: int) -> Tree:
+    """The kernel ends connections to a machine that is cut off; one that is only busy still has a kernel that answers.
+
+    Health checks keep new calls away from either, and must not break the long ones that a busy instance has under way.
+    """
+    idle = silence_s // 2
+    option = {
+        "description": "TCP_USER_TIMEOUT: for data under way, which keepalive does not watch",
+        "level": socket.IPPROTO_TCP,
+        "name": _TCP_USER_TIMEOUT,
+        "int_value": silence_s * 1_000,
+        "state": "STATE_PREBIND",
+    }
+    return {
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": idle, "keepalive_interval": 1, "keepalive_probes": silence_s - idle}
+        },
+        "upstream_bind_config": {"socket_options": [option]},
     }
 
 

@@ -36,6 +36,8 @@ class MeshOptions:
         health_timeout_s: seconds that an instance may take to answer one.
         unhealthy_after: failed checks in a row after which it gets no calls.
         connect_timeout_s: seconds that a connection to an instance may take.
+        silence_s: whole seconds, at least 2, without a sign of life from an instance's machine, however busy the instance,
+            after which the connection counts as broken and the calls on it end UNAVAILABLE.
         ping_s: seconds of silence after which a connection is probed; not less than `server.shortest_client_ping_s`.
         retries: times that a call which no instance took is tried again, each time elsewhere if there is another.
         retry_percent: retries, as a percentage of the calls under way to a role.
@@ -61,6 +63,7 @@ class MeshOptions:
     health_timeout_s: float = 0.75
     unhealthy_after: int = 2
     connect_timeout_s: float = 1.0
+    silence_s: int = 4
     ping_s: float = 15.0
     retries: int = 3
     retry_percent: float = 25.0
@@ -76,6 +79,8 @@ class MeshOptions:
         for name in ("propagation_s", "sole_wait_s", "retries", "retry_percent"):
             if getattr(self, name) < 0:
                 raise _wrong(name, "choose 0 or more")
+        if self.silence_s < 2:
+            raise _wrong("silence_s", "choose 2 or more")
         for name in ("unhealthy_after", "eject_after", "calls", "connections"):
             if getattr(self, name) < 1:
                 raise _wrong(name, "choose 1 or more")

@@ -218,8 +218,8 @@ def parameters(options: PostgresOptions, area: str) -> dict[str, Any]:
         "synchronous_commit": "on",
         "timezone": "UTC",
         "client_min_messages": "warning",
-        "tcp_user_timeout": alive["tcp_user_timeout"],
-    } | {f"tcp_{name}": value for name, value in alive.items() if name.startswith("keepalives")}
+        **{f"tcp_{name.removeprefix('tcp_')}": value for name, value in alive.items()},
+    }
     found: dict[str, Any] = {
         **alive,
         "connect_timeout": round(options.connect_s),
@@ -232,7 +232,7 @@ def parameters(options: PostgresOptions, area: str) -> dict[str, Any]:
 
 
 def _alive(silence_s: float) -> dict[str, int]:
-    """What has the kernel see within that time that the other machine is gone, in the words of libpq.
+    """What has the kernel see within that time that the other machine is gone, as libpq calls it; the server puts `tcp_` first.
 
     Else a server would wait for minutes for the next statement of a transaction, and all writers for its end.
     """

@@ -17,6 +17,8 @@ class PostgresOptions:
         readers: connections that read, an area and process.
         wait_s: seconds that a caller waits for its turn to write or for a free connection to read.
         connect_s: seconds to wait for a connection; at least 2.
+        silence_s: seconds without a sign of life from the other machine, however busy, after which either side takes a
+            connection for broken; at least 2. Keep it below `wait_s`: a machine that is cut off may have had its turn to write.
         statement_s: seconds after which the server ends a statement.
         transaction_s: seconds after which a transaction is given up and its connection cut, whatever the server does.
         outcome_s: seconds to go on asking what became of a commit whose connection broke.
@@ -27,6 +29,7 @@ class PostgresOptions:
     readers: int = 3
     wait_s: float = 5.0
     connect_s: float = 5.0
+    silence_s: float = 4.0
     statement_s: float = 20.0
     transaction_s: float = 30.0
     outcome_s: float = 10.0
