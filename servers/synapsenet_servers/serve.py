@@ -159,10 +159,10 @@ def chosen(names: Sequence[str]) -> Mapping[str, Assemble]:
     Raises:
         InvalidArgument: ROLE_UNKNOWN.
     """
-    if unknown := next((name for name in names if name not in KNOWN), None if names else ""):
-        raise InvalidArgument(
-            "ROLE_UNKNOWN", f"there is no role {unknown!r}", field="role", remedy=f"choose of {', '.join(sorted(KNOWN))}"
-        )
+    for name in names or [""]:
+        if name not in KNOWN:
+            remedy = f"choose of {', '.join(sorted(KNOWN))}"
+            raise InvalidArgument("ROLE_UNKNOWN", f"there is no role {name!r}", field="role", remedy=remedy)
     return {name: KNOWN[name] for name in dict.fromkeys(names)}
 
 

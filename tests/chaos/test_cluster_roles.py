@@ -14,6 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from synapsenet_api.experiments.v1 import experiment_service_pb2 as experiments_pb
 from synapsenet_api.experiments.v1.experiment_service_pb2_grpc import ExperimentServiceStub
@@ -131,6 +133,26 @@ async def progress(seen: Seen) -> None:
         while seen.failed or any(seen.done[role] < before[role] + 10 for role in ROLES):
             assert not seen.failed, seen.failed
             await asyncio.sleep(PAUSE_S)
+
+
+async def test_the_edge_tells_of_every_service_whether_it_is_served_and_describes_it(cluster: Cluster) -> None:
+    async with cluster.channel() as channel:
+        listed = await described(channel)
+        assert {"synapsenet.models.v1.ModelService", "synapsenet.training.v1.TrainingService"} <= listed
+        assert not any(name.endswith("ControlService") for name in listed)
+        health = health_pb2_grpc.HealthStub(channel)
+        for name in ("", *(name for name in listed if name.startswith("synapsenet."))):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=CALL_S)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING, name
+
+
+async def described(channel: grpc.aio.Channel) -> set[str]:
+    """What reflection lists."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    async for answer in stub.ServerReflectionInfo(iter([asked]), timeout=CALL_S):
+        return {service.name for service in answer.list_services_response.service}
+    return set()
 
 
 async def test_a_rolling_restart_of_every_role_loses_no_call(cluster: Cluster) -> None:
