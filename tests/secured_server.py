@@ -38,6 +38,7 @@ REGISTRY = "synapsenet.registry.v1.RegistryService"
 PARTS = 3
 ENDLESS = "endless"
 """The model whose download never ends."""
+BRISK = ServerOptions(drain_s=1.0)
 YEAR = timedelta(days=365)
 OF_ITS_OWN = [("grpc.use_local_subchannel_pool", 1)]
 """Options of a channel that shares no connection with others."""
@@ -47,7 +48,7 @@ class Models(models_grpc.ModelServiceServicer):
     """Answers what people ask most."""
 
     async def GetModel(self, request: models.GetModelRequest, context: Any) -> models.GetModelResponse:
-        return models.GetModelResponse(model=model_pb2.Model(name=request.model_id))
+        return models.GetModelResponse(model=model_pb2.Model(name=request.model_id, description=context.peer()))
 
     async def CreateModel(self, request: models.CreateModelRequest, context: Any) -> models.CreateModelResponse:
         return models.CreateModelResponse(model=model_pb2.Model(name=request.name))
@@ -134,21 +135,21 @@ def security(folder: Path, **changed: Any) -> SecurityOptions:
 
 
 @asynccontextmanager
-async def secured_server(folder: Path, **changed: Any) -> AsyncIterator[SecuredServer]:
+async def secured_server(folder: Path, *, options: ServerOptions = BRISK, **changed: Any) -> AsyncIterator[SecuredServer]:
     """The server inside an `async with`, everything of its in `folder`; `changed` are security options."""
     clock = SystemClock()
     certificates = folder / "certificates"
     if not certificates.exists():
         make_all(certificates, hosts=[], life=YEAR, now=clock.now())
-    options = security(certificates, **changed)
+    secured = security(certificates, **changed)
     async with open_coordination(folder / "coordination.sqlite") as database:
         tokens = SqlTokens(database)
         server = Server(
             services(),
             ["localhost:0"],
-            options=ServerOptions(drain_s=1.0),
-            credentials=server_credentials(options),
-            authorization=authorization(options, tokens=tokens, clock=clock),
+            options=options,
+            credentials=server_credentials(secured),
+            authorization=authorization(secured, tokens=tokens, clock=clock),
         )
         async with server.serving():
             yield SecuredServer(address=f"localhost:{server.ports[0]}", certificates=certificates, tokens=tokens)

@@ -49,7 +49,7 @@ class Server:
         services: what it offers beside health, reflection and channelz.
         addresses: `host:port` or `unix:path`; port 0 takes a free one.
         absent: what answers NOT_YET_AVAILABLE.
-        credentials: TLS on every address; None: plain text.
+        credentials: TLS, for a server of one address; None: plain text.
         authorization: decides who may call; None: everybody who can connect.
         vouched: services of other processes that this one's reflection describes, and whose health it tells as `say` is told.
 
@@ -71,13 +71,15 @@ class Server:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_ENDED_CALLS)
         self._drain_s = options.drain_s
         self._guard = Guard(options.limits, absent, authorization)
+        if credentials is not None and len(addresses) != 1:
+            raise ValueError("credentials serve one address")
         self._credentials = credentials
         self._hurrying: asyncio.Future[None] | None = None
         self._names = [service.name for service in services]
         self._server = grpc.aio.server(
             # Outermost is what tells of calls, so that it sees the status that the guard makes of every error.
             interceptors=[*telemetry.current().server_interceptors([*self._names, *_CARRIED, V1ALPHA]), self._guard],
-            options=channel_arguments(options),
+            options=[*channel_arguments(options), *(_age(options) if credentials is not None else ())],
             maximum_concurrent_rpcs=None,
         )
         self._health = _HEALTH.aio.HealthServicer()
@@ -144,3 +146,8 @@ def channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", round(options.shortest_client_ping_s * 1_000)),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
+
+
+def _age(options: ServerOptions) -> list[tuple[str, int]]:
+    """A connection of age takes no more calls; those under way on it may take as long as they like."""
+    return [("grpc.max_connection_age_ms", round(options.connection_age_s * 1_000))]

@@ -22,11 +22,13 @@ from synapsenet_client import Options, Retries, SynapseNetError, Tls, connect_as
 from synapsenet_servers.security.certificate_files import mesh_files
 from synapsenet_servers.security.certificates import make_all, renew
 from synapsenet_servers.security.credentials import channel_credentials
+from synapsenet_servers.server_options import ServerOptions
 from tests.chaos.conftest import Tell
 from tests.secured_server import OF_ITS_OWN, YEAR, SecuredServer, secured_server, security
 
 ROTATIONS = int(os.environ.get("SYNAPSENET_CERTIFICATE_ROTATIONS", "6"))
 ONCE = Retries(attempts=1)
+CHANNELS = 3
 
 
 @pytest.fixture
@@ -144,14 +146,16 @@ class Traffic:
     Attributes:
         answered: calls that ended well.
         failed: what the others were told.
+        connections: the clients' ends of those that the calls came over.
     """
 
     answered: int = 0
     failed: list[str] = field(default_factory=list)
+    connections: set[str] = field(default_factory=set)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def on_one_connection(self, server: SecuredServer) -> None:
-        """Calls on a connection that outlives the certificates it was made with."""
+    async def on_one_channel(self, server: SecuredServer) -> None:
+        """Calls on a channel that outlives the certificates it was made with."""
         async with server.channel("mesh") as channel:
             while not self.over.is_set():
                 await self._ask(channel)
@@ -167,7 +171,9 @@ class Traffic:
 
     async def _ask(self, channel: grpc.aio.Channel) -> None:
         try:
-            await models_grpc.ModelServiceStub(channel).GetModel(models.GetModelRequest(model_id="m"), timeout=10)
+            stub = models_grpc.ModelServiceStub(channel)
+            answer = await stub.GetModel(models.GetModelRequest(model_id="m"), timeout=10)
+            self.connections.add(answer.model.description)
             self.answered += 1
         except grpc.aio.AioRpcError as failure:
             self.failed.append(f"{failure.code().name}: {failure.details()}")
@@ -177,7 +183,7 @@ async def test_certificates_exchanged_under_load_lose_no_call(server: SecuredSer
     """First the certificates alone, then a new authority: trusted beside the old one, then in use, then alone."""
     traffic = Traffic()
     running = [
-        asyncio.create_task(traffic.on_one_connection(server)),
+        asyncio.create_task(traffic.on_one_channel(server)),
         asyncio.create_task(traffic.on_new_connections(server)),
         asyncio.create_task(traffic.on_new_connections(server)),
     ]
@@ -196,6 +202,19 @@ async def test_certificates_exchanged_under_load_lose_no_call(server: SecuredSer
     tell(f"certificates and authority exchanged under {traffic.answered} calls", lost_calls=len(traffic.failed))
     assert traffic.answered > before > 0
     assert len(served) == ROTATIONS + 1
+
+
+async def test_connections_are_made_anew_in_time_and_no_call_notices(tmp_path: Path, tell: Tell) -> None:
+    """So that who got in with a certificate does not stay for ever after its end."""
+    traffic = Traffic()
+    async with secured_server(tmp_path, options=ServerOptions(drain_s=1.0, connection_age_s=0.5)) as server:
+        callers = asyncio.gather(*(traffic.on_one_channel(server) for _ in range(CHANNELS)))
+        await asyncio.sleep(2.5)
+        traffic.over.set()
+        await callers
+    tell(f"connections made anew every half second under {traffic.answered} calls", lost_calls=len(traffic.failed))
+    assert traffic.answered > 100
+    assert len(traffic.connections) >= 3 * CHANNELS
 
 
 async def exchange_authority(certificates: Path, fresh: Path) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 import grpc
 
 from synapsenet_servers.security.certificate_files import CertificateFiles, Credentials, mesh_files
 from synapsenet_servers.security.options import SecurityOptions
 
+# The runtime asks credentials at a handshake without holding them: one that begins while its server ends would find them gone.
+_IN_USE: list[grpc.ServerCredentials] = []
+
+# The runtime exchanges what handshakes are made from while others that have just asked may not have begun. Those that come
+# meanwhile wait, so that after this pause there are none.
+_OTHERS_HAVE_BEGUN_S = 0.2
+
 
 def server_credentials(options: SecurityOptions) -> grpc.ServerCredentials | None:
-    """Mutual TLS for a server of the platform; None if the options name no certificate.
+    """Mutual TLS for one address of a server of the platform; None if the options name no certificate.
 
     Whoever connects must show a certificate of our authorities: there is no anonymous connection to a service.
 
@@ -21,13 +30,28 @@ def server_credentials(options: SecurityOptions) -> grpc.ServerCredentials | Non
 
 
 def serving_credentials(files: CertificateFiles) -> grpc.ServerCredentials:
-    """Mutual TLS with the newest content of `files`, without a restart."""
-    _, newest = files.newest()
-    # The same credentials may serve several addresses, each with a state of its own in the runtime: told to keep what it has
-    # (None), the second one would have nothing. Building a context costs little beside a handshake.
-    return grpc.dynamic_ssl_server_credentials(
-        _configuration(newest), lambda: _configuration(files.newest()[1]), require_client_authentication=True
+    """Mutual TLS for one address, with the newest content of `files`, without a restart.
+
+    For one only: each address asks for itself, and who has been told of a change is not told again.
+    """
+    told, newest = files.newest()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal told
+        generation, newest = files.newest()
+        if generation == told:
+            return None
+        time.sleep(_OTHERS_HAVE_BEGUN_S)
+        told = generation
+        return _configuration(newest)
+
+    made = grpc.dynamic_ssl_server_credentials(
+        _configuration(newest),
+        changed,  # type: ignore[arg-type]  # its stubs leave out that None changes nothing
+        require_client_authentication=True,
     )
+    _IN_USE.append(made)
+    return made
 
 
 def channel_credentials(newest: Credentials) -> grpc.ChannelCredentials:
