@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from synapsenet.adapters.etcd.options import EtcdOptions
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
+from synapsenet.adapters.sql.retention_options import RetentionOptions
 from synapsenet.errors import InvalidArgument
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.features.options import FeaturesOptions
@@ -57,6 +58,7 @@ class Config(BaseSettings):
     kafka: KafkaOptions = Field(default_factory=KafkaOptions)
     etcd: EtcdOptions = Field(default_factory=EtcdOptions)
     postgres: PostgresOptions = Field(default_factory=PostgresOptions)
+    retention: RetentionOptions = Field(default_factory=RetentionOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)

@@ -13,7 +13,7 @@ from synapsenet.adapters.sql.backup import area_of, restore_sqlite, sqlite_snaps
 from synapsenet.adapters.sql.migrate import MIGRATIONS
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.clock import Clock
-from synapsenet.errors import InvalidArgument
+from synapsenet.errors import FailedPrecondition, InvalidArgument
 
 COORDINATION = "coordination"
 AREAS = tuple(sorted(path.parent.name for path in MIGRATIONS.glob("*/0001_*.py")))
@@ -29,6 +29,25 @@ class Place:
     def file(self, area: str) -> Path:
         """The area's database below the data folder."""
         return self.data / f"{area}.sqlite" if area == COORDINATION else self.data / area / f"{area}.sqlite"
+
+
+def started(place: Place) -> Sequence[str]:
+    """The areas that have records in `place`.
+
+    Raises:
+        Unavailable: DATABASE_UNAVAILABLE.
+        FailedPrecondition: AREA_EMPTY, none has.
+    """
+    if place.postgres is None:
+        found = [area for area in AREAS if place.file(area).exists()]
+    else:
+        from synapsenet.adapters.sql.postgres_backup import schemas
+
+        there = schemas(place.postgres)
+        found = [area for area in AREAS if area in there]
+    if not found:
+        raise FailedPrecondition("AREA_EMPTY", "there are no records there", remedy="check --data-dir or --config")
+    return found
 
 
 def back_up(area: str, place: Place, file: Path, *, clock: Clock) -> tuple[Manifest, str]:

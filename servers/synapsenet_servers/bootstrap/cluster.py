@@ -68,7 +68,7 @@ async def open_cluster(
         session = await stack.enter_async_context(opening)
         stack.enter_context(told.observing(ETCD_SESSION, lambda: [(float(session.is_alive), {})]))
         locks = stack.enter_context(observed_locks(EtcdLocks(session)))
-        kept = Retention(relayed=bool(config.kafka.brokers))
+        kept = Retention.of(config.retention, relayed=bool(config.kafka.brokers))
         stored = postgres_records(
             postgres, locks=locks, holder=holder, event_ids=kinds("event"), background=go_on, retention=kept
         )

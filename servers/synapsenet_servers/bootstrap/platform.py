@@ -14,6 +14,7 @@ from synapsenet.adapters.artifacts import FsspecArtifacts
 from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.membership import SqlMembership
+from synapsenet.adapters.sql.retention import Retention
 from synapsenet.adapters.sql.work import CommitContext, SqlWork, open_work
 from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
@@ -71,6 +72,7 @@ async def open_platform(
                 unit=unit,
                 clock=clock,
                 event_ids=kinds("event"),
+                retention=Retention.of(config.retention),
                 observe=observing(area),
             )
 

@@ -27,11 +27,11 @@ def backup(
 ) -> None:
     """Back up areas' records while the platform runs, each as of one instant, with its outbox and request ids."""
     from synapsenet.clock import SystemClock
-    from synapsenet_servers.bootstrap.backups import AREAS, back_up
+    from synapsenet_servers.bootstrap.backups import back_up, started
 
     with refusing():
         place = _place(data_dir, config)
-        wanted = areas or [area for area in AREAS if place.postgres is not None or place.file(area).exists()]
+        wanted = areas or started(place)
         if len(wanted) != 1:
             to.mkdir(parents=True, exist_ok=True)
         for area in wanted:

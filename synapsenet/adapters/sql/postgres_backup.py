@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from synapsenet.adapters.sql.archive import Manifest, load
 from synapsenet.adapters.sql.backup import Snapshot, area_of, opened_backup
@@ -28,6 +28,20 @@ def postgres_snapshot(area: str, options: PostgresOptions) -> Iterator[Snapshot]
 
     try:
         yield snapshot
+    finally:
+        database.close()
+
+
+def schemas(options: PostgresOptions) -> Sequence[str]:
+    """The schemas in which migrations were applied.
+
+    Raises:
+        Unavailable: DATABASE_UNAVAILABLE.
+    """
+    database = PostgresDatabase("coordination", options)
+    query = text("SELECT schemaname FROM pg_tables WHERE tablename = 'alembic_version'")
+    try:
+        return database.read_now(lambda connection: list(connection.execute(query).scalars()))
     finally:
         database.close()
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, func, select, update
 
 from synapsenet.adapters.sql.database import Database
+from synapsenet.adapters.sql.retention_options import RetentionOptions
 from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.errors import SynapseError
 
@@ -32,6 +33,10 @@ class Retention:
     events: int = 1_000_000
     requests: timedelta = timedelta(days=1)
     relayed: bool = False
+
+    @classmethod
+    def of(cls, options: RetentionOptions, *, relayed: bool = False) -> Retention:
+        return cls(events=options.events, requests=timedelta(seconds=options.requests_s), relayed=relayed)
 
 
 class Trimmer:
