@@ -42,6 +42,15 @@ class TellingCluster:
         ) as answer:
             return json.load(answer)
 
+    def answers(self, path: str) -> bool:
+        """Whether the edge knows who answers there."""
+        try:
+            self.request("GET", path)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code != 503
+        return True
+
     def page(self, process: str) -> str:
         return read_page(page_of(self.cluster.processes[process].log))
 
@@ -52,7 +61,9 @@ def cluster() -> Iterator[TellingCluster]:
         for name, value in collector.variables().items():
             patch.setitem(os.environ, name, value)
         with small_cluster(PROCESSES, broker=True, telemetry=TELEMETRY) as running:
-            yield TellingCluster(running, collector)
+            telling = TellingCluster(running, collector)
+            until(lambda: telling.answers("/models") and telling.answers("/models/nobody/versions"))
+            yield telling
 
 
 def test_one_trace_leads_from_the_request_over_services_to_the_last_statement(cluster: TellingCluster) -> None:
