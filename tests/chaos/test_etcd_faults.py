@@ -203,7 +203,7 @@ async def test_a_holder_that_stood_still_past_its_lease_does_nothing_more_and_an
 def stopped_holder(etcd: EtcdServer, folder: Path) -> Iterator[tuple[Worker, float]]:
     """A process that holds `contended` for good and was stopped by SIGSTOP in the middle of its work; when that was."""
     with lock_worker((etcd.endpoint,), folder, "first", ttl=2.0, patience=PATIENCE_S, hold=0) as worker:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + 2 * PATIENCE_S
         while len(worker.steps()) < 50:
             assert time.monotonic() < deadline, worker.errors()
             time.sleep(0.02)
