@@ -26,7 +26,7 @@ from synapsenet_servers.server_options import ServerOptions
 from tests.chaos.conftest import Tell
 from tests.secured_server import OF_ITS_OWN, YEAR, SecuredServer, secured_server, security
 
-ROTATIONS = int(os.environ.get("SYNAPSENET_CERTIFICATE_ROTATIONS", "6"))
+ROTATIONS = int(os.environ.get("CHAOS_ROTATIONS", "6"))
 ONCE = Retries(attempts=1)
 CHANNELS = 3
 

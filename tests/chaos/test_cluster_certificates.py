@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from tests.cluster import Cluster, small_cluster, until
 
 YEAR = timedelta(days=365)
 PAUSE_S = 0.4
+ROTATIONS = int(os.environ.get("CHAOS_ROTATIONS", "3"))
 UNLOAD = control.UnloadModelRequest(
     model_id="m", version=1, fence=control.OperationFence(operation_id="op-1", step="unload", epoch=1, token=1)
 )
@@ -215,7 +217,7 @@ def test_certificates_of_every_process_exchanged_under_load_lose_no_call(
         thread.start()
     before = secured.shown()
     try:
-        for _ in range(3):
+        for _ in range(ROTATIONS):
             threading.Event().wait(PAUSE_S)
             renew(secured.certificates, life=YEAR, now=SystemClock().now(), new_keys=new_keys)
             until(partial(secured.shows_other_than, before))
