@@ -82,6 +82,7 @@ def revoke(
 
 def _with_tokens(config: Path | None, use: Callable[[Tokens], Awaitable[T]]) -> T:
     """What `use` makes of the cluster's tokens."""
+    from synapsenet.errors import Unavailable
     from synapsenet_servers import config as configuration
     from synapsenet_servers.bootstrap.security import open_tokens
 
@@ -91,7 +92,11 @@ def _with_tokens(config: Path | None, use: Callable[[Tokens], Awaitable[T]]) -> 
         async with asyncio.timeout(_WITHIN_S), open_tokens(settings.postgres) as tokens:
             return await use(tokens)
 
-    return asyncio.run(used())
+    try:
+        return asyncio.run(used())
+    except TimeoutError as late:
+        sentence = f"the database did not answer within {_WITHIN_S:g} s"
+        raise Unavailable("TOKEN_STORE_AWAY", sentence, remedy="see that PostgreSQL runs, then try again") from late
 
 
 def _end(text: str, now: datetime) -> datetime | None:
