@@ -41,7 +41,7 @@ PROCESSES = {"mesh": ("mesh",), "a": REPLICATED, "b": REPLICATED, "sole": ("feat
 
 @pytest.fixture(scope="module", name="cluster")
 def _cluster() -> Iterator[Cluster]:
-    with small_cluster(PROCESSES) as cluster:
+    with small_cluster(PROCESSES, mesh={"lease_ttl_s": 3.0}) as cluster:
         yield cluster
 
 
