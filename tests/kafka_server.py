@@ -22,6 +22,7 @@ class KafkaServer:
     """One broker, started and ended at will on the same port; what it was given is gone when it ends.
 
     Attributes:
+        port: on which it listens, on loopback.
         address: `host:port` for clients.
     """
 
@@ -29,6 +30,7 @@ class KafkaServer:
         self._backend = kafka_backend(port=port, folder=folder, advertised=advertised)
         self._log = folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self.port = port
         self.address = self._backend.address
 
     def start(self) -> None:
