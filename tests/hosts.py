@@ -16,12 +16,15 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 COMMAND_S = 20.0
 DIAL_S = 5.0
@@ -54,10 +57,10 @@ class Host:
         """The command line that runs `argv` in this host, under the process id that it is started with."""
         return ["ip", "netns", "exec", self.namespace, *argv]
 
-    def dial(self, port: int) -> socket.socket:
-        """A connection to a port of the host's own loopback, from inside."""
-        with ThreadPoolExecutor(1) as thread:  # which ends there: a thread is in one namespace at a time
-            return thread.submit(self._dial, port).result()
+    def inside(self, make: Callable[[], T]) -> T:
+        """What `make` makes in this host: sockets stay in the host in which they were made."""
+        with ThreadPoolExecutor(1) as thread:  # it ends here, and nobody else's host changes
+            return thread.submit(self._made_inside, make).result()
 
     def get(self, port: int, path: str, *, seconds: float = 30.0) -> tuple[int, Any]:
         """Status and JSON of GET at the host's own loopback."""
@@ -71,18 +74,18 @@ class Host:
         """
         connection = http.client.HTTPConnection(LOOPBACK, port, timeout=seconds)
         with closing(connection):
-            connection.sock = self.dial(port)
+            connection.sock = self.inside(partial(socket.create_connection, (LOOPBACK, port), DIAL_S))
             connection.sock.settimeout(seconds)
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"null")
 
-    def _dial(self, port: int) -> socket.socket:
+    def _made_inside(self, make: Callable[[], T]) -> T:
         with (_NAMESPACES / self.namespace).open() as namespace:
             if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _NEW_NETWORK):
                 raise OSError(ctypes.get_errno(), f"cannot enter {self.namespace}")
-        return socket.create_connection((LOOPBACK, port), DIAL_S)
+        return make()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

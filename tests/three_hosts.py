@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet_cli.main import main
 from synapsenet_client import Client, Options, Tls, connect
 from synapsenet_servers.backends.backend import Backend
@@ -72,9 +73,10 @@ class Place:
         found = _CARRIED.finditer(self.envoy("/clusters"))
         return sum(int(one["count"]) for one in found if one["address"] == other.service)
 
-    def healthy(self, other: Place) -> set[str]:
-        """The roles of `other` that this host's Envoy calls if need be."""
-        return {one["role"] for one in _HEALTHY.finditer(self.envoy("/clusters")) if one["address"] == other.service}
+    def reaches(self, other: Place) -> bool:
+        """Whether this host's Envoy finds all roles of `other` healthy."""
+        found = _HEALTHY.finditer(self.envoy("/clusters"))
+        return set(other.process.roles) <= {one["role"] for one in found if one["address"] == other.service}
 
     def knows(self, other: Place) -> bool:
         """Whether all roles of `other` are registered, and this host has heard of it."""
@@ -107,11 +109,13 @@ class ThreeHosts:
     Attributes:
         places: by the host's name: `a`, `b` and `c`; `a` has what there is one of only.
         broker: `host:port`.
+        postgres: how each host reaches it.
     """
 
     network: Network
     places: Mapping[str, Place]
     broker: str
+    postgres: PostgresOptions
     folder: Path
     logs: Mapping[str, Path] = field(default_factory=dict)
 
@@ -138,7 +142,9 @@ def three_hosts() -> Iterator[ThreeHosts]:
         stack.callback(_close, places)
         logs = {backend.name: folder / f"{backend.name}.log" for backend in backends}
         logs |= {name: place.process.log for name, place in places.items()}
-        cluster = ThreeHosts(network=net, places=places, broker=f"{net.hosts['a'].address}:{BROKER}", folder=folder, logs=logs)
+        cluster = ThreeHosts(
+            network=net, places=places, broker=_broker(net), postgres=_database(net, folder), folder=folder, logs=logs
+        )
         for place in places.values():
             place.process.wait_until_serving()
         until(partial(_all_reach_all, places), within=COMES_UP_S)
@@ -146,9 +152,7 @@ def three_hosts() -> Iterator[ThreeHosts]:
 
 
 def _all_reach_all(places: Mapping[str, Place]) -> bool:
-    return all(
-        one.healthy(other) >= set(other.process.roles) - {"mesh"} for one in places.values() for other in places.values()
-    )
+    return all(one.reaches(other) for one in places.values() for other in places.values())
 
 
 def _backends(net: Network, folder: Path) -> list[Backend]:
@@ -220,21 +224,27 @@ def _serve(host: Host, net: Network, folder: Path) -> Place:
 def _sections(host: Host, net: Network, folder: Path) -> Mapping[str, Mapping[str, Any]]:
     """The host's cluster.toml. Every host names its own member of etcd first."""
     members = sorted(net.hosts.values(), key=lambda other: other is not host)
-    first, certificates = net.hosts["a"].address, folder / "certificates"
+    certificates, options = folder / "certificates", _database(net, folder)
     files = {"ca_file": "ca.pem", "certificate_file": "mesh.pem", "key_file": "mesh.key"}
     files |= {"edge_certificate_file": "edge.pem", "edge_key_file": "edge.key"}
     return {
         "etcd": {"endpoints": [f"{member.address}:{ETCD_CLIENT}" for member in members]},
-        "postgres": {
-            "url": f"postgresql://{USER}@{first}:{POSTGRES}/{DATABASE}",
-            "password_file": str(folder / "postgres" / "password"),
-        },
-        "kafka": {"brokers": [f"{first}:{BROKER}"]},
+        "postgres": {"url": options.url, "password_file": options.password_file},
+        "kafka": {"brokers": [_broker(net)]},
         "artifacts": {"url": str(folder / "artifacts")},
         "mesh": {"host": host.name, "listen": f"{host.address}:{SERVICES}", "socket": str(folder / f"{host.name}.sock")},
         "edge": {"port": EDGE},
         "security": {**{option: str(certificates / file) for option, file in files.items()}, "anonymous": True},
     }
+
+
+def _broker(net: Network) -> str:
+    return f"{net.hosts['a'].address}:{BROKER}"
+
+
+def _database(net: Network, folder: Path) -> PostgresOptions:
+    url = f"postgresql://{USER}@{net.hosts['a'].address}:{POSTGRES}/{DATABASE}"
+    return PostgresOptions(url=url, password_file=str(folder / "postgres" / "password"))
 
 
 def _close(places: Mapping[str, Place]) -> None:

@@ -11,7 +11,7 @@ readonly STAMP=$VENV/.ready
 readonly MARK=$VENV/.installing
 readonly LOCK=.setup.lock
 readonly POLICY=/usr/sbin/policy-rc.d
-readonly SERVERS=(etcd-server etcd-client redis-server postgresql)
+readonly SERVERS=(etcd-server etcd-client redis-server postgresql iproute2) # the last one makes hosts for them
 
 log=
 policy_is_ours=no

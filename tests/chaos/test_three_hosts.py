@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synapsenet.adapters.sql.postgres import connect as connect_to_postgres
+from synapsenet.adapters.sql.postgres import lock_key
 from synapsenet_client import SynapseNetError
 from tests.chaos.conftest import Tell
 from tests.cluster import until
@@ -45,7 +47,7 @@ def cluster() -> Iterator[ThreeHosts]:
         try:
             hosts = stack.enter_context(three_hosts())
         except NoNamespacesError as problem:
-            pytest.fail(str(problem), pytrace=False)
+            raise pytest.fail.Exception(str(problem), pytrace=False) from None
         yield hosts
 
 
@@ -70,9 +72,10 @@ class Writer:
         number = 0
         while not self.over.wait(PAUSE_S):
             number += 1
-            self._create(f"written-{number}")
+            self.create(f"written-{number}")
 
-    def _create(self, name: str) -> None:
+    def create(self, name: str) -> None:
+        """Make one model, within a few attempts."""
         begun = time.monotonic()
         told: list[Any] = []
         while len(told) < TRIES:
@@ -211,6 +214,24 @@ def test_a_host_cut_off_in_the_midst_of_the_demo_is_missed_by_nobody_and_comes_b
         lost_writes=len(lost),
         lost_events=verdict.lost,
         reordered=verdict.reordered,
+    )
+
+
+def test_a_host_cut_off_in_its_turn_to_write_loses_it_before_others_give_up(cluster: ThreeHosts, tell: Tell) -> None:
+    a, c = cluster.places["a"], cluster.places["c"]
+    writer = Writer(a)
+    with closing(c.host.inside(partial(connect_to_postgres, cluster.postgres, "models"))) as holder:
+        holder.execute(f"BEGIN; SELECT pg_advisory_xact_lock({lock_key('work', 'models')})")
+        cluster.network.cut(c.host)
+        try:
+            writer.create("after-the-turn")
+        finally:
+            cluster.network.heal(c.host)
+    assert writer.slowest < ANSWERED_S
+    until(lambda: a.reaches(c) and answers(c), within=BACK_S)
+    tell(
+        f"a host cut off in its turn to write: the next one wrote after {writer.slowest:.1f} s",
+        lost_writes=len(writer.given_up),
     )
 
 
