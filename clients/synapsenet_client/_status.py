@@ -14,7 +14,7 @@ from synapsenet_client._errors import BY_CODE, NotYetAvailable, SynapseNetError,
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TOO_LARGE = re.compile(r"(?:Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
-_HANDSHAKES = (
+HANDSHAKES = (
     (
         "CERTIFICATE_VERIFY_FAILED: ([^:]*)",
         "CERTIFICATE_NOT_TRUSTED",
@@ -109,7 +109,7 @@ def _plain(code: grpc.StatusCode, details: str, target: str, timeout: float | No
 
 def _handshake(details: str, target: str) -> tuple[str, str] | None:
     """Reason and sentence for a connection that somebody answered and that TLS, or the lack of it, ended."""
-    for pattern, reason, sentence in _HANDSHAKES:
+    for pattern, reason, sentence in HANDSHAKES:
         if (found := re.search(pattern, details)) is not None:
             return reason, f"{target} {sentence.format(*found.groups())}"
     return None

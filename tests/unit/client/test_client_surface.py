@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2
 
 import synapsenet_api
 import synapsenet_client
+from synapsenet_client._status import HANDSHAKES
 
 SOURCES = Path(synapsenet_client.__file__).parent
 
@@ -58,6 +59,7 @@ def test_every_external_rpc_has_a_method() -> None:
 def test_every_reason_that_the_sdk_gives_itself_is_documented() -> None:
     given = set(re.findall(r'reason="([A-Z_]+)"', "".join(path.read_text() for path in SOURCES.glob("_*.py"))))
     given |= set(re.findall(r'return "([A-Z_]+)",', (SOURCES / "_status.py").read_text()))
+    given |= {reason for _, reason, _ in HANDSHAKES}
     page = (Path(__file__).parents[3] / "docs" / "sdk.md").read_text()
     table = page.partition("| class | reasons |")[2].partition("##")[0]
     assert given == set(re.findall(r"`([A-Z_]+)`", table))
