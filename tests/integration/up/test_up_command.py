@@ -31,6 +31,9 @@ READY_WITHIN_S = 60.0
 GRPCURL = Path(sys.executable).with_name("grpcurl")
 BACKENDS = ("etcd", "kafka", "postgres")
 
+# What `synapsenet demo` finds on a platform of its own; other processors round differently.
+EMBEDDED = {"sync_accuracy": 0.9694, "p_value": 0.0364, "best_learning_rate": 0.5}
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -128,12 +131,11 @@ def test_both_ports_answer_http_and_grpc_without_a_token(cluster: LiveCluster) -
 
 
 def test_the_demo_passes_and_finds_what_it_finds_embedded(outcome: Mapping[str, Any]) -> None:
-    assert outcome["images"] == 1_797
-    assert outcome["sync_accuracy"] >= 0.95
+    figures = {name: outcome[name] for name in ("sync_accuracy", "p_value", "best_learning_rate")}
+    assert figures == pytest.approx(EMBEDDED, rel=0.02)
+    assert outcome["importance"] == pytest.approx({"learning_rate": 0.93}, rel=0.02)
     assert outcome["served_accuracy"] == outcome["sync_accuracy"]
-    assert 0 < outcome["p_value"] < 0.05
-    assert outcome["model"] == "digits:1"
-    assert max(outcome["importance"], key=outcome["importance"].__getitem__) == "learning_rate"
+    assert (outcome["images"], outcome["model"]) == (1_797, "digits:1")
 
 
 @pytest.mark.usefixtures("outcome")
