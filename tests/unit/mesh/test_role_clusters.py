@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,21 @@ def test_every_bound_of_the_options_is_in_the_configuration(tmp_path: Path) -> N
         assert f" {value}" in text, value
 
 
+@pytest.mark.parametrize(("silence", "probes"), [(2, 1), (4, 2), (9, 5)])
+def test_a_machine_that_is_cut_off_is_noticed_whether_or_not_something_is_under_way(
+    tmp_path: Path, silence: int, probes: int
+) -> None:
+    for made in behind(tmp_path, silence_s=silence).clusters:
+        idle = made["upstream_connection_options"]["tcp_keepalive"]
+        assert (idle["keepalive_probes"], idle["keepalive_time"] + probes * idle["keepalive_interval"]) == (probes, silence)
+        (busy,) = made["upstream_bind_config"]["socket_options"]
+        assert (busy["level"], busy["name"], busy["int_value"]) == (
+            socket.IPPROTO_TCP,
+            socket.TCP_USER_TIMEOUT,
+            silence * 1_000,
+        )
+
+
 def test_a_host_without_an_edge_listens_for_services_alone(tmp_path: Path) -> None:
     made = behind(tmp_path, edge=False)
     tree = bootstrap(
@@ -171,6 +187,7 @@ def test_both_ports_of_the_edge_serve_the_same(tmp_path: Path) -> None:
         ({"lease_ttl_s": 0}, "mesh.lease_ttl_s"),
         ({"calls": 0}, "mesh.calls"),
         ({"retries": -1}, "mesh.retries"),
+        ({"silence_s": 1}, "mesh.silence_s"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_by_name(options: dict[str, Any], field: str) -> None:
