@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -82,6 +81,8 @@ def revoke(
 
 def _with_tokens(config: Path | None, use: Callable[[Tokens], Awaitable[T]]) -> T:
     """What `use` makes of the cluster's tokens."""
+    import asyncio
+
     from synapsenet.errors import Unavailable
     from synapsenet_servers import config as configuration
     from synapsenet_servers.bootstrap.security import open_tokens
