@@ -26,6 +26,7 @@ _UPSTREAM_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _PANIC_BELOW_PERCENT = 1.0
 
 _TCP_USER_TIMEOUT = 18  # Linux's, which is where Envoy runs; Python has the name there only
+_PROBES = 127  # a second apart; the kernel takes no more
 
 # A share of few calls is none: as many are retried at one time whatever the budget.
 _ALWAYS_RETRIED = 20
@@ -136,7 +137,7 @@ def _line(silence_s: int) -> Tree:
 
     Health checks keep new calls away from either, and must not break the long ones that a busy instance has under way.
     """
-    idle = silence_s // 2
+    probes = min(_PROBES, silence_s - silence_s // 2)
     option = {
         "description": "TCP_USER_TIMEOUT: for data under way, which keepalive does not watch",
         "level": socket.IPPROTO_TCP,
@@ -146,7 +147,7 @@ def _line(silence_s: int) -> Tree:
     }
     return {
         "upstream_connection_options": {
-            "tcp_keepalive": {"keepalive_time": idle, "keepalive_interval": 1, "keepalive_probes": silence_s - idle}
+            "tcp_keepalive": {"keepalive_time": silence_s - probes, "keepalive_interval": 1, "keepalive_probes": probes}
         },
         "upstream_bind_config": {"socket_options": [option]},
     }

@@ -131,7 +131,7 @@ def test_every_bound_of_the_options_is_in_the_configuration(tmp_path: Path) -> N
         assert f" {value}" in text, value
 
 
-@pytest.mark.parametrize(("silence", "probes"), [(2, 1), (4, 2), (9, 5)])
+@pytest.mark.parametrize(("silence", "probes"), [(2, 1), (4, 2), (9, 5), (900, 127)])
 def test_a_machine_that_is_cut_off_is_noticed_whether_or_not_something_is_under_way(
     tmp_path: Path, silence: int, probes: int
 ) -> None:
