@@ -23,7 +23,17 @@ from synapsenet.platform.tokens import split
 from synapsenet_api.inference.v1 import inference_control_service_pb2 as control
 from synapsenet_api.inference.v1 import inference_control_service_pb2_grpc as control_grpc
 from synapsenet_cli.main import main
-from synapsenet_client import Client, Options, PermissionDenied, Retries, SynapseNetError, Tls, Unauthenticated, connect
+from synapsenet_client import (
+    Client,
+    Options,
+    PermissionDenied,
+    Retries,
+    SynapseNetError,
+    Tls,
+    Unauthenticated,
+    Unavailable,
+    connect,
+)
 from synapsenet_servers.security.certificates import make_all, renew
 from tests.chaos.conftest import Tell
 from tests.cluster import Cluster, small_cluster, until
@@ -230,6 +240,37 @@ def test_certificates_of_every_process_exchanged_under_load_lose_no_call(
     kept = "with new keys" if new_keys else "with the same keys"
     tell(f"a cluster's certificates exchanged {kept} under {callers.answered} calls", lost_calls=len(callers.failed))
     assert callers.answered > 20
+
+
+def test_a_process_whose_certificate_does_not_name_the_mesh_gets_no_calls(
+    secured: Secured, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tell: Tell
+) -> None:
+    """Of our own authority, registered as it should be, healthy: and yet nobody of ours."""
+    everything = create_token(secured, capfd, "*:admin")
+    for option, file in (("CERTIFICATE_FILE", "client.pem"), ("KEY_FILE", "client.key")):
+        monkeypatch.setenv(f"SYNAPSENET_SECURITY__{option}", str(secured.certificates / file))
+    impostor = secured.cluster.launch("impostor", ["experiments"])
+    impostor.wait_until_serving()
+    monkeypatch.undo()
+    answers = []
+    with secured.client(everything) as client:
+        for _ in range(20):
+            try:
+                answers.append(list(client.experiments.list()))
+            except Unavailable:
+                threading.Event().wait(0.1)
+        impostor.stop()
+        tell("a process whose certificate does not name the mesh: registered, and never called", calls=len(answers))
+        honest = secured.cluster.launch("honest", ["experiments"])
+        honest.wait_until_serving()
+
+        def answered() -> bool:
+            try:
+                return list(client.experiments.list()) == []
+            except Unavailable:
+                return False
+
+        until(answered, within=20.0)
 
 
 def test_nothing_that_was_logged_has_a_secret(secured: Secured, token: str) -> None:
