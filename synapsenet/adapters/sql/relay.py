@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import aclosing
 from typing import Any
@@ -14,6 +15,8 @@ from synapsenet.adapters.sql.tables import PlatformTables
 from synapsenet.errors import Aborted
 from synapsenet.platform.events import Event, EventFeed
 from synapsenet.platform.relay_log import ParkedEvent, ParkedEvents, RelayLog, Shard
+
+_log = logging.getLogger(__name__)
 
 
 class SqlRelayLog(RelayLog):
@@ -82,18 +85,25 @@ class SqlRelayLog(RelayLog):
         if set(positions) != set(range(shard.count)):
             self._divide_anew(connection, shard.count, positions)
         self._mark(connection, shard, token, {"fence": token})
-        return int(connection.execute(select(progress.c.position).where(progress.c.shard == shard.number)).scalar_one())
+        position = int(connection.execute(select(progress.c.position).where(progress.c.shard == shard.number)).scalar_one())
+        trimmed = self._trimmed(connection)
+        if position < trimmed:
+            _log.error("%s: events %d to %d were trimmed while no relay ran", self._database.name, position + 1, trimmed)
+        return max(position, trimmed)
 
     def _divide_anew(self, connection: Connection, count: int, positions: Mapping[int, int]) -> None:
         """Give every shard a row, from where the last of the former ones was, or from the oldest event that is kept."""
-        progress, bounds = self._tables.relay_progress, self._tables.log_bounds.c
-        oldest = connection.execute(select(bounds.trimmed).where(bounds.shard == SHARD)).scalar_one()
-        start = min(positions.values(), default=oldest)
+        progress = self._tables.relay_progress
+        start = min(positions.values(), default=self._trimmed(connection))
         connection.execute(delete(progress).where(progress.c.shard >= count))
         connection.execute(update(progress).values(position=start))
         missing = [number for number in range(count) if number not in positions]
         if missing:
             connection.execute(insert(progress), [{"shard": number, "position": start, "fence": 0} for number in missing])
+
+    def _trimmed(self, connection: Connection) -> int:
+        bounds = self._tables.log_bounds.c
+        return int(connection.execute(select(bounds.trimmed).where(bounds.shard == SHARD)).scalar_one())
 
     def _mark(self, connection: Connection, shard: Shard, token: int, values: Mapping[str, Any]) -> None:
         """Write to the shard's row, if no higher token has."""

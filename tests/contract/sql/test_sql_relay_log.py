@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import update
 
 from synapsenet.adapters.sql.relay import SqlParkedEvents, SqlRelayLog
 from synapsenet.adapters.sql.retention import Retention
@@ -31,6 +32,11 @@ class SqlLogStage(LogStage):
     async def append(self, *aggregates: str) -> None:
         for aggregate in aggregates:
             await self.append_at_once(aggregate)
+
+    async def trim(self, position: int) -> None:
+        """Forget events up to `position`, as an area does that has no relays."""
+        bounds = self._ledger.tables.log_bounds
+        await self._ledger.database.tend(lambda connection: connection.execute(update(bounds).values(trimmed=position)) is None)
 
     async def append_at_once(self, *aggregates: str) -> None:
         """In one commit."""
@@ -71,3 +77,16 @@ async def test_nothing_is_trimmed_that_was_not_passed_on_or_is_parked(stage: Sql
         while await oldest() != "a":
             await stage.append_at_once(*["a"] * MANY)
     assert (await stage.log.read(after=0, limit=1))[0].position <= MANY + 2
+
+
+async def test_what_was_trimmed_while_no_relay_ran_is_told_and_left_behind(
+    stage: SqlLogStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.append("a", "a", "a")
+    await stage.log.claim(ALONE, 1)
+    await stage.log.settle(ALONE, 1, position=1, parked=())
+    await stage.trim(2)
+    assert await stage.log.claim(ALONE, 2) == 2
+    (message,) = caplog.messages
+    assert message.startswith("ledger")
+    assert message.endswith(": events 2 to 2 were trimmed while no relay ran")
