@@ -130,7 +130,8 @@ async def test_what_was_acknowledged_is_stored_once_however_the_server_is_distur
         fault = f"PostgreSQL disturbed {RESTARTS} times ({disturb.__name__}), {len(acknowledged)} writes"
         tell(fault, lost_writes=len(set(acknowledged) - set(kept)), doubled=len(kept) - len(set(acknowledged)))
         reasons = {refusal.reason for client in clients for refusal in client.refusals}
-        assert reasons <= {"DATABASE_UNAVAILABLE", "DATABASE_BUSY"}, reasons
+        # Unknown only where the server took longer to come back than is asked for: the retry got the stored answer.
+        assert reasons <= {"DATABASE_UNAVAILABLE", "DATABASE_BUSY", "COMMIT_UNKNOWN"}, reasons
 
 
 async def whole_log(ledger: Ledger, entries: Sequence[str]) -> None:
@@ -170,7 +171,7 @@ async def test_a_commit_whose_answer_was_lost_is_acknowledged_all_the_same(
     assert await through.run(wish("second", 2)) == Entry(id="second", amount=2)
     assert cutter.cuts == 1
     lost = {"first", "second"} - set(await stored(through))
-    tell("PostgreSQL's answer to a commit lost: found out by its transaction's id", lost_writes=len(lost))
+    tell("PostgreSQL's answer to a commit lost: found out by its mark", lost_writes=len(lost))
     assert [event.aggregate for event in await positioned(through, 2)] == ["entry/first", "entry/second"]
 
 

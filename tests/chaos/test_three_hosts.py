@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from synapsenet.adapters.sql.postgres import connect as connect_to_postgres
-from synapsenet.adapters.sql.postgres import lock_key
+from synapsenet.adapters.sql.lock_keys import lock_key
 from synapsenet_client import SynapseNetError
 from tests.chaos.conftest import Tell
 from tests.cluster import until

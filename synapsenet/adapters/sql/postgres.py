@@ -2,16 +2,15 @@
 
 An advisory lock that a transaction holds to its end gives each unit of work its turn, whichever process it comes from; so it
 sees all before it and none beside it, as on SQLite. (SERIALIZABLE promises the same and has small tables' transactions fail:
-measured, more failed than succeeded from four writers on.) The lock and the transaction's id come in one round trip with BEGIN.
+measured, more failed than succeeded from four writers on.) The lock comes in one round trip with BEGIN.
 
-When the connection breaks during COMMIT, nobody has said whether it was carried out: the transaction's id tells, asked for on
-another connection.
+When the connection breaks during COMMIT, nobody has said whether it was carried out: a mark that the transaction left tells,
+looked for on another connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +23,10 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from synapsenet.adapters.sql.commit_marks import CommitMarks
 from synapsenet.adapters.sql.database import Database, Pool
 from synapsenet.adapters.sql.lane import Lane, Session
+from synapsenet.adapters.sql.lock_keys import lock_key
 from synapsenet.adapters.sql.postgres_failures import away, is_away, translated_postgres
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.errors import FailedPrecondition, Internal, Unavailable
@@ -33,8 +34,9 @@ from synapsenet.errors import FailedPrecondition, Internal, Unavailable
 T = TypeVar("T")
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BESIDE = "BEGIN; SELECT 0, pg_current_xact_id()::text"
+_BESIDE = "BEGIN"
 _PAUSE_S = 0.05
+_PROBES = 127  # a second apart; the kernel takes no more
 
 
 class PostgresDatabase(Database):
@@ -50,7 +52,8 @@ class PostgresDatabase(Database):
     def __init__(self, area: str, options: PostgresOptions) -> None:
         self.name = area
         self._options = options
-        self._turn = f"BEGIN; SELECT pg_advisory_xact_lock({lock_key('work', area)}), pg_current_xact_id()::text"
+        self._turn = f"BEGIN; SELECT pg_advisory_xact_lock({lock_key('work', area)})"
+        self._marks, self._tending_marks = CommitMarks(area, "work"), CommitMarks(area, "tend")
         engine = self._engine = _engine(area, options)
         self.engines = (engine,)
 
@@ -69,7 +72,7 @@ class PostgresDatabase(Database):
         loop = asyncio.get_running_loop()
 
         def carry_out(session: Session) -> T:
-            result = self._commit(session, self._turn, commit, relaxed)
+            result = self._commit(session, self._turn, commit, relaxed=relaxed, marks=self._marks)
             if committed is not None:
                 loop.call_soon_threadsafe(committed, result)
             return result
@@ -77,7 +80,8 @@ class PostgresDatabase(Database):
         return await self._writing.run(carry_out)
 
     async def tend(self, job: Callable[[Connection], T], *, relaxed: bool = False) -> T:
-        return await self._tending.run(lambda session: self._commit(session, _BESIDE, job, relaxed))
+        marks = self._tending_marks
+        return await self._tending.run(lambda session: self._commit(session, _BESIDE, job, relaxed=relaxed, marks=marks))
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         return await self._reading.run(lambda session: self._read(session, query))
@@ -87,7 +91,7 @@ class PostgresDatabase(Database):
 
     def write_now(self, commit: Callable[[Connection], T]) -> T:
         with self._alone() as session:
-            return self._commit(session, self._turn, commit, relaxed=False)
+            return self._commit(session, self._turn, commit)
 
     def read_now(self, query: Callable[[Connection], T]) -> T:
         """`query` on one snapshot, on the calling thread."""
@@ -97,11 +101,9 @@ class PostgresDatabase(Database):
     def prepare(self, commit: Callable[[Connection], T]) -> T:
         """`commit` as the only one of its kind among all processes, without limits of time: for migrations."""
         key = lock_key("migrations", self.name)
-        patient = (
-            f"BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({key}), '0'"
-        )
+        patient = f"BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({key})"
         with self._alone() as session:
-            return self._commit(session, patient, commit, relaxed=False)
+            return self._commit(session, patient, commit)
 
     @contextmanager
     def _alone(self) -> Iterator[Session]:
@@ -113,13 +115,21 @@ class PostgresDatabase(Database):
 
     def _read(self, session: Session, query: Callable[[Connection], T]) -> T:
         with self._explained(session):
-            connection = self._begun(session, _SNAPSHOT)[0]
+            connection = self._begun(session, _SNAPSHOT)
             with connection.begin():
                 return query(connection)
 
-    def _commit(self, session: Session, begin: str, commit: Callable[[Connection], T], relaxed: bool) -> T:
+    def _commit(
+        self,
+        session: Session,
+        begin: str,
+        commit: Callable[[Connection], T],
+        *,
+        relaxed: bool = False,
+        marks: CommitMarks | None = None,
+    ) -> T:
         with self._explained(session):
-            connection, transaction = self._begun(session, begin)
+            connection = self._begun(session, begin, marks)
             with connection.begin() as running:
                 if relaxed:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
@@ -132,55 +142,50 @@ class PostgresDatabase(Database):
                     if not is_away(error):
                         raise
                     session.drop()
-                    self._find_out(transaction, error)
+                    self._find_out(marks, error)
             return result
 
-    def _begun(self, session: Session, begin: str) -> tuple[Connection, str]:
-        """The connection with a transaction that `begin` began, and the transaction's id.
+    def _begun(self, session: Session, begin: str, marks: CommitMarks | None = None) -> Connection:
+        """The connection with a transaction that `begin` began.
 
         A kept connection may have been broken while nobody used it: then there is one attempt on a new one.
         """
         try:
-            return _begin(session, begin)
+            return _begin(session, begin, marks)
+        except psycopg.errors.UndefinedTable:
+            if marks is None:
+                raise
+            marks.make_again()  # what keeps them was dropped, with the database that was there before
         except (psycopg.Error, DBAPIError) as error:
             if not is_away(error):
                 raise
-            session.drop()
-            return _begin(session, begin)
+        session.drop()
+        return _begin(session, begin, marks)
 
-    def _find_out(self, transaction: str, error: DBAPIError) -> None:
-        """Return if `transaction` was committed, whose connection broke on the way.
+    def _find_out(self, marks: CommitMarks | None, error: DBAPIError) -> None:
+        """Return if the last transaction of `marks` was committed, whose connection broke on the way.
 
         Raises:
             Unavailable: DATABASE_UNAVAILABLE, it was not; COMMIT_UNKNOWN, that could not be found out.
         """
         until = time.monotonic() + self._options.outcome_s
-        while True:
-            outcome = self._outcome(transaction)
-            if outcome == "committed":
+        while marks is not None and time.monotonic() < until:
+            try:
+                with connect(self._options, self.name) as probe:
+                    committed = marks.is_committed(probe)
+            except psycopg.Error:
+                time.sleep(_PAUSE_S)  # it is away, or the transaction is not over
+                continue
+            if committed:
                 return
-            if outcome == "aborted":
-                raise away(self.name, str(error)) from error
-            if outcome == "forgotten" or time.monotonic() >= until:
-                raise Unavailable(
-                    "COMMIT_UNKNOWN",
-                    f"the connection to the database of {self.name} broke during a commit",
-                    remedy="retry with the same request id: what was carried out is answered again, not done twice",
-                    retry_after=1.0,
-                    secret=str(error),
-                ) from error
-            time.sleep(_PAUSE_S)
-
-    def _outcome(self, transaction: str) -> str:
-        """What the server says of a transaction: committed, aborted, in progress; or away, or forgotten."""
-        try:
-            with connect(self._options, self.name) as probe:
-                row = probe.execute("SELECT pg_xact_status(%s::text::xid8)", [transaction]).fetchone()
-        except psycopg.DataError:
-            return "forgotten"  # an id that this server has not given yet: it was restored, or another one took over
-        except psycopg.Error:
-            return "away"
-        return str(row[0]) if row is not None and row[0] is not None else "forgotten"
+            raise away(self.name, str(error)) from error
+        raise Unavailable(
+            "COMMIT_UNKNOWN",
+            f"the connection to the database of {self.name} broke during a commit",
+            remedy="retry with the same request id: what was carried out is answered again, not done twice",
+            retry_after=1.0,
+            secret=str(error),
+        ) from error
 
     @contextmanager
     def _explained(self, session: Session) -> Iterator[None]:
@@ -190,11 +195,6 @@ class PostgresDatabase(Database):
         except (psycopg.Error, DBAPIError) as error:
             session.drop()
             raise translated_postgres(error, self.name) from error
-
-
-def lock_key(kind: str, name: str) -> int:
-    """The 64-bit key of an advisory lock."""
-    return int.from_bytes(hashlib.sha256(f"synapsenet/{kind}/{name}".encode()).digest()[:8], "big", signed=True)
 
 
 def connect(options: PostgresOptions, area: str) -> psycopg.Connection[Any]:
@@ -237,11 +237,11 @@ def _alive(silence_s: float) -> dict[str, int]:
     Else a server would wait for minutes for the next statement of a transaction, and all writers for its end.
     """
     whole = max(2, round(silence_s))
-    idle = whole // 2
+    probes = min(_PROBES, whole - whole // 2)
     return {
-        "keepalives_idle": idle,
+        "keepalives_idle": whole - probes,
         "keepalives_interval": 1,
-        "keepalives_count": whole - idle,
+        "keepalives_count": probes,
         "tcp_user_timeout": whole * 1_000,
     }
 
@@ -263,14 +263,9 @@ def _engine(area: str, options: PostgresOptions) -> Engine:
     return create_engine("postgresql+psycopg://", creator=lambda: connect(options, area), poolclass=NullPool)
 
 
-def _begin(session: Session, begin: str) -> tuple[Connection, str]:
+def _begin(session: Session, begin: str, marks: CommitMarks | None) -> Connection:
     connection = session.connection()
+    statement = begin if marks is None else f"{begin}; {marks.put(session.driver)}"
     with session.driver.cursor() as cursor:
-        cursor.execute(begin)
-        row = None
-        while True:
-            if cursor.description is not None:
-                row = cursor.fetchone()
-            if not cursor.nextset():
-                break
-    return connection, "" if row is None else str(row[1])
+        cursor.execute(statement)
+    return connection
