@@ -101,13 +101,14 @@ class Network:
     subnet: str
     switch: str
 
-    def cut(self, host: Host) -> None:
-        """Pull the host's cable: what is sent to it or by it vanishes, and nothing is refused."""
+    @contextmanager
+    def cut_off(self, host: Host) -> Iterator[None]:
+        """The host's cable pulled inside a `with`: what is sent to it or by it vanishes, and nothing is refused."""
         _ip("-n", self.switch, "link", "set", "dev", host.name, "down")
-
-    def heal(self, host: Host) -> None:
-        """Put the cable back."""
-        _ip("-n", self.switch, "link", "set", "dev", host.name, "up")
+        try:
+            yield
+        finally:
+            _ip("-n", self.switch, "link", "set", "dev", host.name, "up")
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synapsenet.adapters.sql.postgres import connect as connect_to_postgres
 from synapsenet.adapters.sql.lock_keys import lock_key
+from synapsenet.adapters.sql.postgres import connect as connect_to_postgres
 from synapsenet_client import SynapseNetError
 from tests.chaos.conftest import Tell
 from tests.cluster import until
@@ -175,30 +175,27 @@ def test_a_host_cut_off_in_the_midst_of_the_demo_is_missed_by_nobody_and_comes_b
     cluster: ThreeHosts, tmp_path: Path, tell: Tell
 ) -> None:
     a, b, c = (cluster.places[name] for name in "abc")
-    cable = cluster.network
     with running_demo(a, tmp_path / "progress") as demo, writing(a) as writer:
         until(partial(demo.has_done, CUT_AFTER), within=DEMO_S)
         carried = a.carried(c)
         assert carried > 0, "it carries calls, else nobody could miss it"
-        cable.cut(c.host)
-        cut_at = time.monotonic()
-        assert demo.process.poll() is None
-        status, told = created(c, "nowhere", seconds=TOLD_S)
-        assert status in REFUSALS, f"people at the host that is cut off are told so: {told}"
-        until(partial(a.has_forgotten, c), within=FORGOTTEN_S)
-        forgotten = time.monotonic() - cut_at
-        outcome = demo.outcome()
-        until(partial(b.has_forgotten, c), within=FORGOTTEN_S)
+        with cluster.network.cut_off(c.host):
+            cut_at = time.monotonic()
+            assert demo.process.poll() is None
+            status, told = created(c, "nowhere", seconds=TOLD_S)
+            assert status in REFUSALS, f"people at the host that is cut off are told so: {told}"
+            until(lambda: a.has_forgotten(c) and b.has_forgotten(c), within=FORGOTTEN_S)
+            forgotten = time.monotonic() - cut_at
+            outcome = demo.outcome()
+            assert set(writer.acknowledged) <= names(b)
+        healed_at = time.monotonic()
     took = outcome["seconds"]
     assert outcome["sync_accuracy"] >= 0.95
     assert outcome["served_accuracy"] == outcome["sync_accuracy"]
     assert 0 < outcome["p_value"] < 0.05
     assert writer.given_up == []
     assert writer.slowest < ANSWERED_S
-    assert set(writer.acknowledged) <= names(b)
 
-    cable.heal(c.host)
-    healed_at = time.monotonic()
     until(lambda: a.knows(c) and answers(a) and a.carried(c) > carried, within=BACK_S)
     back = time.monotonic() - healed_at
     assert c.process.process.poll() is None, "it needed no restart"
@@ -222,11 +219,8 @@ def test_a_host_cut_off_in_its_turn_to_write_loses_it_before_others_give_up(clus
     writer = Writer(a)
     with closing(c.host.inside(partial(connect_to_postgres, cluster.postgres, "models"))) as holder:
         holder.execute(f"BEGIN; SELECT pg_advisory_xact_lock({lock_key('work', 'models')})")
-        cluster.network.cut(c.host)
-        try:
+        with cluster.network.cut_off(c.host):
             writer.create("after-the-turn")
-        finally:
-            cluster.network.heal(c.host)
     assert writer.slowest < ANSWERED_S
     until(lambda: a.reaches(c) and answers(c), within=BACK_S)
     tell(
