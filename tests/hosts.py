@@ -32,7 +32,8 @@ LOOPBACK = "127.0.0.1"
 # For measuring networks, hence on no other one. A /24 a run.
 BENCHMARKING = ipaddress.ip_network("198.18.0.0/15")
 
-_NAME = re.compile(r"syn(\d+)-\w+")
+_NAME = re.compile(r"(syn(\d+)n\d+)-\w+")
+_in_use: list[str] = []
 _NAMESPACES = Path("/run/netns")
 _NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET
 
@@ -119,11 +120,13 @@ def network(*names: str) -> Iterator[Network]:
         NoNamespacesError: this machine cannot make them.
     """
     _remove_leftovers()
-    own = f"syn{os.getpid()}"
+    own = f"syn{os.getpid()}n{len(_in_use)}"
+    _in_use.append(own)
     try:
         yield _built(own, names)
     finally:
         _remove(own)
+        _in_use.remove(own)
 
 
 def _built(own: str, names: Sequence[str]) -> Network:
@@ -182,10 +185,10 @@ def _free_subnet() -> ipaddress.IPv4Network:
 def _remove_leftovers() -> None:
     """Of runs whose process is gone, and of a former one that had our id."""
     with suppress(OSError, subprocess.SubprocessError):  # said by what comes next
-        for name in {f"syn{found[1]}" for row in _listed("netns") if (found := _NAME.fullmatch(row["name"]))}:
-            owner = int(name.removeprefix("syn"))
-            if owner == os.getpid() or not Path(f"/proc/{owner}").exists():
-                _remove(name)
+        found = {match.groups() for row in _listed("netns") if (match := _NAME.fullmatch(row["name"]))}
+        for own, owner in found:
+            if own not in _in_use and (int(owner) == os.getpid() or not Path(f"/proc/{owner}").exists()):
+                _remove(own)
 
 
 def _remove(own: str) -> None:
