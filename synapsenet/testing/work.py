@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from synapsenet.errors import AlreadyExists, OutOfRange
+from synapsenet.errors import AlreadyExists, InvalidArgument, OutOfRange
 from synapsenet.platform.events import Event, EventFeed
 from synapsenet.platform.work import Request, UnitOfWork, WorkFactory
 
@@ -127,6 +127,13 @@ class UnitOfWorkContract:
         assert [entry.id for entry in await ledger.read(lambda tx: tx.entries.all())] == ["b"]
         assert [event.aggregate for event in await positioned(ledger, 1)] == ["entry/b"]
         assert await ledger.read(lambda tx: tx.earlier(request)) is None
+
+    async def test_a_text_with_a_nul_is_refused_and_stops_nobody(self, ledger: Ledger) -> None:
+        with pytest.raises(InvalidArgument) as refusal:
+            await ledger.run(booking("nul \0 character"))
+        assert refusal.value.reason == "VALUE_NOT_STORABLE"
+        await ledger.run(booking("whole"))
+        assert [entry.id for entry in await ledger.read(lambda tx: tx.entries.all())] == ["whole"]
 
     async def test_the_same_request_is_carried_out_once(self, ledger: Ledger) -> None:
         request = Request("r", b"digest")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError
 
-from synapsenet.errors import DataLoss, FailedPrecondition, Internal, ResourceExhausted, SynapseError, Unavailable
+from synapsenet.errors import (
+    DataLoss,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    ResourceExhausted,
+    SynapseError,
+    Unavailable,
+)
 
 
 def translated(error: DBAPIError, database: str) -> SynapseError:
@@ -35,3 +43,13 @@ def translated(error: DBAPIError, database: str) -> SynapseError:
     if "locked" in text or "disk i/o" in text:
         return Unavailable("DATABASE_UNAVAILABLE", f"{database} does not answer", remedy="retry", secret=str(error))
     return Internal("DATABASE_ERROR", f"{database} refused a statement", secret=str(error))
+
+
+def not_storable(secret: str = "") -> InvalidArgument:
+    """What a value is refused with that one of the databases cannot keep: then neither takes it."""
+    return InvalidArgument(
+        "VALUE_NOT_STORABLE",
+        "a value cannot be stored",
+        remedy="leave out NUL characters, and keep numbers within 64 bits",
+        secret=secret,
+    )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from synapsenet.adapters.sql.failures import not_storable
 from synapsenet.errors import (
     Aborted,
     DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
-    InvalidArgument,
     ResourceExhausted,
     SynapseError,
     Unavailable,
@@ -107,12 +107,7 @@ def _full(state: str, said: str, database: str, secret: str) -> SynapseError | N
 
 def _refused(state: str, database: str, secret: str) -> SynapseError | None:
     if state.startswith("22"):
-        return InvalidArgument(
-            "VALUE_NOT_STORABLE",
-            "a value cannot be stored",
-            remedy="leave out NUL characters, and keep numbers within 64 bits",
-            secret=secret,
-        )
+        return not_storable(secret)
     if state in ("42501", "25006"):
         return FailedPrecondition(
             "DATA_NOT_WRITABLE",

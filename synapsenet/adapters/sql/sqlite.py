@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from synapsenet.adapters.ownership import own
 from synapsenet.adapters.sql.database import Database, Pool
-from synapsenet.adapters.sql.failures import translated
+from synapsenet.adapters.sql.failures import not_storable, translated
 from synapsenet.errors import ResourceExhausted
 
 T = TypeVar("T")
@@ -160,5 +160,12 @@ def _engine(path: Path, *, connections: int, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def check(_connection: Any, _cursor: Any, _statement: str, given: Any, _context: Any, many: bool) -> None:
+        for row in given if many else (given,):
+            for value in row:
+                if type(value) is str and "\0" in value:
+                    raise not_storable()  # as PostgreSQL does, whose texts have no NUL
 
     return engine

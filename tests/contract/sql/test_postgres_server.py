@@ -20,7 +20,7 @@ from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.adapters.sql.postgres_server import open_postgres, open_schema, postgres_records
 from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.clock import SystemClock
-from synapsenet.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, SynapseError, Unavailable
+from synapsenet.errors import FailedPrecondition, ResourceExhausted, SynapseError, Unavailable
 from synapsenet.ids import RandomIds
 from synapsenet.platform.locks import Locks
 from synapsenet.testing.work import appending, booking, positioned
@@ -209,11 +209,3 @@ async def test_a_server_that_cannot_be_had_is_told_in_one_sentence_without_the_p
         error = await refused(options)
         assert (type(error), error.reason) == (kind, reason), error.secret
         assert error.remedy
-
-
-async def test_a_value_that_cannot_be_stored_is_told_as_the_callers(postgres_options: PostgresOptions, locks: Locks) -> None:
-    async with process(postgres_options, locks, "one") as work:
-        with pytest.raises(InvalidArgument) as refusal:
-            await work.run(booking("nul \0 character"))
-        assert refusal.value.reason == "VALUE_NOT_STORABLE"
-        await work.run(booking("whole"))
