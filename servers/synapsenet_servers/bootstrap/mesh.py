@@ -12,6 +12,7 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from synapsenet.adapters.ownership import own
+from synapsenet.clock import Clock
 from synapsenet.errors import FailedPrecondition, Internal
 from synapsenet_servers.bootstrap.role import Platform, Role, Task, Voucher
 from synapsenet_servers.children.supervisor import Child
@@ -22,8 +23,11 @@ from synapsenet_servers.mesh.edge import EnvoyPlaces, start_envoy
 from synapsenet_servers.mesh.endpoints import EndpointFiles
 from synapsenet_servers.mesh.following import RegistryFollower
 from synapsenet_servers.mesh.identities import secret_files, to_people
+from synapsenet_servers.mesh.mesh_options import MeshOptions
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.security.options import check_edge_bind
+
+_LOOK_EVERY_S = 0.02
 
 
 async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
@@ -45,7 +49,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     edge_options = platform.config.edge if options.edge else EdgeOptions(port=0)
     if options.edge:
         check_edge_bind(security, edge_options.host)
-    socket = _own_socket(options.socket, stack)
+    socket = await _own_socket(options, platform.clock, stack)
 
     def behind(contract: FileDescriptorSet) -> Behind:
         return every_role(options, security, contract, endpoints=files.path, secrets=secrets)
@@ -54,6 +58,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     edge = await start_envoy(
         edge_options, places, behind, supervisor=platform.supervisor, clock=platform.clock, public_tls=to_people(secrets)
     )
+    stack.push_async_callback(edge.child.stop)  # before the socket is given up, and the ports with it
     stack.push_async_callback(drain, places.admin, platform.clock, within=platform.config.server.drain_s)
     voucher = Voucher(external_services(descriptors))
 
@@ -75,26 +80,40 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
     )
 
 
-def _own_socket(path: str, stack: AsyncExitStack) -> Path:
+async def _own_socket(options: MeshOptions, clock: Clock, stack: AsyncExitStack) -> Path:
     """Own the socket, which Envoy would take from another, in a folder that is made for this user alone if there is none.
 
+    A mesh that has it may be about to end: one that is started beside it takes over at that moment.
+
     Raises:
-        FailedPrecondition: MESH_SOCKET_REFUSED; DATA_IN_USE, another mesh has it.
+        FailedPrecondition: MESH_SOCKET_REFUSED; DATA_IN_USE, another mesh has had it for `mesh.sole_wait_s`.
     """
-    socket = Path(path).absolute()
+    socket = Path(options.socket).absolute()  # noqa: ASYNC240 - asks no disk
+    _make_room(socket.parent)
+    deadline = clock.monotonic() + options.sole_wait_s
+    while True:
+        try:
+            stack.callback(os.close, own(socket))
+        except FailedPrecondition as taken:
+            if taken.reason != "DATA_IN_USE" or clock.monotonic() >= deadline:
+                raise
+            await clock.sleep(_LOOK_EVERY_S)
+        else:
+            return socket
+
+
+def _make_room(folder: Path) -> None:
     try:
-        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(socket.parent, os.W_OK | os.X_OK):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise FailedPrecondition(
             "MESH_SOCKET_REFUSED",
-            f"the folder {socket.parent} for the mesh's socket cannot be used: {error.strerror}",
+            f"the folder {folder} for the mesh's socket cannot be used: {error.strerror}",
             field="mesh.socket",
             remedy="name a path in a folder that this user may write to",
         ) from error
-    stack.callback(os.close, own(socket))
-    return socket
 
 
 async def _outlive(envoy: Child) -> None:
