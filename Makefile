@@ -70,9 +70,13 @@ lock: setup ## Write requirements.lock anew from pyproject.toml; what is pinned 
 test: setup ## Run the tests; ARGS="-k feature" narrows them.
 	$(BIN)/python -m pytest tests $(ARGS)
 
+# How long, or how often, faults last under `make chaos`; a plain run has each of them once and short.
+CHAOS_LENGTHS := CHAOS_SOAK_S=180 CHAOS_BROKER_AWAY_S=60 CHAOS_RELAY_DEATHS=10 CHAOS_ETCD_KILLS=8 CHAOS_POSTGRES_RESTARTS=30 \
+  CHAOS_ROTATIONS=25
+
 .PHONY: chaos
-chaos: setup ## Run the tests that kill, stall and corrupt: all, or AREA=training.
-	$(BIN)/python -m pytest tests/chaos $(if $(AREA),-k $(AREA)) $(ARGS)
+chaos: setup ## Run the tests that kill, stall and corrupt, at full length: all, or AREA=cluster.
+	$(CHAOS_LENGTHS) $(BIN)/python -m pytest tests/chaos --timeout 1800 $(if $(AREA),-k $(AREA)) $(ARGS)
 
 .PHONY: perf
 perf: setup ## Measure: one JSON object a line, for all areas or AREA=features.

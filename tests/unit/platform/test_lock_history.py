@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.lock_history import Episode, longest_gap, violations
+from tests.chaos.cluster.lock_history import Episode, longest_gap, violations
 
 SPANS = st.lists(st.tuples(st.floats(0.001, 5), st.floats(0.001, 5), st.integers(1, 1 << 41)), min_size=2, max_size=20)
 

@@ -20,9 +20,9 @@ from synapsenet.adapters.sql.epochs import SqlEpochs
 from synapsenet.clock import SystemClock
 from synapsenet.errors import Aborted
 from synapsenet.platform.membership import Instance
+from tests.chaos.cluster.lock_worker import Worker, lock_worker
 from tests.chaos.conftest import Tell
 from tests.chaos.cutting_proxy import cutting_proxy
-from tests.chaos.lock_worker import Worker, lock_worker
 from tests.contract.etcd.counters import Counters, FileCounters
 from tests.etcd_server import EtcdServer, etcd_server
 

@@ -1,7 +1,7 @@
 """A process that takes a lock in etcd again and again, and writes down each time that it held it.
 
-Run as `python -m tests.chaos.lock_worker ENDPOINTS NAME TTL PATIENCE COUNTER JOURNAL HOLD_S`; it ends on SIGTERM. HOLD_S 0
-holds the lock for good. What it does under the lock is one line in the journal, each after a `check` of its own.
+Run as `python -m tests.chaos.cluster.lock_worker ENDPOINTS NAME TTL PATIENCE COUNTER JOURNAL HOLD_S`; it ends on SIGTERM.
+HOLD_S 0 holds the lock for good. What it does under the lock is one line in the journal, each after a `check` of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from synapsenet.adapters.etcd.session import open_session
 from synapsenet.clock import SystemClock
 from synapsenet.errors import Aborted, Unavailable
 from synapsenet.platform.locks import Locks
-from tests.chaos.lock_history import Episode
+from tests.chaos.cluster.lock_history import Episode
 from tests.contract.etcd.counters import FileCounters
 
 STEP_S = 0.002
@@ -71,7 +71,7 @@ def lock_worker(
     """A worker called `name`, ended with the `with`."""
     journal = folder / f"{name}.journal"
     arguments = [",".join(endpoints), name, str(ttl), str(patience), str(folder / "epochs"), str(journal), str(hold)]
-    process = subprocess.Popen([sys.executable, "-m", "tests.chaos.lock_worker", *arguments], env=dict(os.environ))
+    process = subprocess.Popen([sys.executable, "-m", "tests.chaos.cluster.lock_worker", *arguments], env=dict(os.environ))
     try:
         yield Worker(process, journal)
     finally:

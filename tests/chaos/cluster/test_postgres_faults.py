@@ -24,7 +24,7 @@ from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.errors import DeadlineExceeded, ResourceExhausted, SynapseError, Unavailable
 from synapsenet.platform.work import Request
 from synapsenet.testing.work import Entry, EntryBooked, LedgerWork, book, positioned
-from tests.chaos.commit_cutter import CommitCutter, commit_cutter
+from tests.chaos.cluster.commit_cutter import CommitCutter, commit_cutter
 from tests.chaos.conftest import Tell
 from tests.contract.databases import drop_schemas, schema_records
 from tests.contract.sql.ledger import SqlLedgerWork, open_ledger_on

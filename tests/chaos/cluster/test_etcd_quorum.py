@@ -19,9 +19,9 @@ from synapsenet.clock import SystemClock
 from synapsenet.errors import Aborted, Unavailable
 from synapsenet.platform.locks import Held
 from synapsenet.platform.membership import Instance
+from tests.chaos.cluster.lock_history import Episode, longest_gap, violations
+from tests.chaos.cluster.lock_worker import Worker, lock_worker
 from tests.chaos.conftest import Tell
-from tests.chaos.lock_history import Episode, longest_gap, violations
-from tests.chaos.lock_worker import Worker, lock_worker
 from tests.contract.etcd.counters import Counters
 from tests.etcd_server import EtcdCluster, etcd_cluster
 
