@@ -6,18 +6,18 @@ import asyncio
 import os
 import resource
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.adapters.sql.work import SqlWork
@@ -28,6 +28,7 @@ from tests.chaos.cluster.commit_cutter import CommitCutter, commit_cutter
 from tests.chaos.conftest import Tell
 from tests.contract.databases import drop_schemas, schema_records
 from tests.contract.sql.ledger import SqlLedgerWork, open_ledger_on
+from tests.disks import own_folder, small_disk
 from tests.postgres_server import RunningPostgres, postgres_server
 
 RESTARTS = int(os.environ.get("CHAOS_POSTGRES_RESTARTS", "6"))
@@ -201,12 +202,24 @@ async def test_what_became_of_a_commit_is_unknown_only_if_nobody_can_say_and_a_r
     assert kept == ["first", "second"]
 
 
+async def asleep(run: Callable[[Callable[[Connection], None]], Awaitable[None]]) -> asyncio.Future[None]:
+    """A transaction that has begun, and sleeps for a second on the server."""
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+    def sleep(connection: Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        connection.execute(text("SELECT pg_sleep(1)"))
+
+    sleeping = asyncio.ensure_future(run(sleep))
+    await asyncio.wait_for(begun.wait(), 10)
+    return sleeping
+
+
 async def test_one_reader_more_than_there_are_connections_is_told_to_come_back(
     options: PostgresOptions, tmp_path: Path
 ) -> None:
     async with opened(replace(options, readers=1, wait_s=0.3), tmp_path) as ledger:
-        slow = asyncio.create_task(ledger.database.read(lambda c: c.execute(text("SELECT pg_sleep(1)")).all()))
-        await asyncio.sleep(0.05)
+        slow = await asleep(ledger.database.read)
         with pytest.raises(ResourceExhausted) as refusal:
             await stored(ledger)
         assert (refusal.value.reason, refusal.value.retry_after) == ("DATABASE_BUSY", 0.5)
@@ -222,8 +235,7 @@ async def test_a_writer_that_another_process_keeps_waiting_is_told_to_come_back(
         opened(replace(options, wait_s=0.3), tmp_path) as one,
         opened(replace(options, wait_s=0.3), tmp_path / "b") as other,
     ):
-        slow = asyncio.create_task(one.database.write(lambda c: c.execute(text("SELECT pg_sleep(1)")).all()))
-        await asyncio.sleep(0.1)
+        slow = await asleep(one.database.write)
         with pytest.raises(ResourceExhausted) as refusal:
             await other.run(wish("late"))
         assert refusal.value.reason == "DATABASE_BUSY"
@@ -270,23 +282,6 @@ async def test_a_server_that_stands_still_is_given_up_in_bounded_time_and_loses_
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of its own."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=112m,mode=700", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def own_folder(folder: Path) -> Iterator[None]:
-    """The disk that everybody shares."""
-    assert folder.is_dir()
-    yield
-
-
-@contextmanager
 def no_space(server: RunningPostgres) -> Iterator[None]:
     """Little is left on the small disk."""
     filler, free = server.data.parent / "filler", os.statvfs(server.data)
@@ -308,8 +303,11 @@ def no_growth(server: RunningPostgres) -> Iterator[None]:
         process.rlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-# Only root may mount a disk of its own.
-FULL = {"no growth": (own_folder, no_growth)} | ({"no space": (small_disk, no_space)} if os.geteuid() == 0 else {})
+Disk = Callable[[Path], AbstractContextManager[None]]
+Fullness = Callable[[RunningPostgres], AbstractContextManager[None]]
+FULL: dict[str, tuple[Disk, Fullness]] = {"no growth": (own_folder, no_growth)}
+if os.geteuid() == 0:  # nobody else may mount a disk of its own
+    FULL["no space"] = (partial(small_disk, mib=112), no_space)
 
 
 async def fill(ledger: Ledger) -> tuple[int, SynapseError]:

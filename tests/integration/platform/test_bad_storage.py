@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +17,11 @@ from onnx import TensorProto, helper
 
 from synapsenet.testing.onnx_models import exact_model, model, tensor
 from synapsenet_client import Client, DataLoss, ResourceExhausted, connect
+from tests.disks import own_folder, small_disk
 from tests.live import LivePlatform, live_platform
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS = 100
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of its own."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def own_folder(folder: Path) -> Iterator[None]:
-    """The disk that everybody shares."""
-    assert folder.is_dir()
-    yield
 
 
 @contextmanager
@@ -70,7 +54,7 @@ Fullness = Callable[[LivePlatform], AbstractContextManager[None]]
 # Only root may mount a disk of its own.
 WAYS: dict[str, tuple[Disk, Fullness]] = {"no growth": (own_folder, no_growth)}
 if os.geteuid() == 0:
-    WAYS["no space"] = (small_disk, no_space)
+    WAYS["no space"] = (partial(small_disk, mib=48), no_space)
 
 
 class Filler:
