@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from synapsenet.adapters.sql.database import Pool
-from synapsenet.adapters.sql.postgres_failures import busy
+from synapsenet.adapters.sql.postgres_failures import away, busy
 
 T = TypeVar("T")
 
@@ -98,14 +98,19 @@ class Lane:
         self._free = asyncio.Semaphore(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"{name}-postgres")
         self._running: dict[Future[Any], tuple[Session, int]] = {}
+        self._closed = False
 
     async def run(self, job: Callable[[Session], T]) -> T:
         """`job` on a session of its own. A caller that gives up does not end what was begun.
 
         Raises:
             ResourceExhausted: DATABASE_BUSY.
+            Unavailable: DATABASE_UNAVAILABLE, the lane was closed.
         """
         await self._take_place()
+        if self._closed:
+            self._free.release()
+            raise away(self._name, "closed")
         loop = asyncio.get_running_loop()
         session = self._idle.pop()
         number = session.begin_job()
@@ -156,6 +161,7 @@ class Lane:
 
     def close(self) -> None:
         """Let what was begun end, within bounds; then close every connection."""
+        self._closed = True
         wait(list(self._running), timeout=_GRACE_S)
         for session, number in self._running.values():
             session.cut(number)

@@ -209,3 +209,13 @@ async def test_a_server_that_cannot_be_had_is_told_in_one_sentence_without_the_p
         error = await refused(options)
         assert (type(error), error.reason) == (kind, reason), error.secret
         assert error.remedy
+
+
+async def test_what_asks_for_a_connection_after_the_end_is_told_that_there_is_none(
+    postgres_options: PostgresOptions, locks: Locks
+) -> None:
+    async with process(postgres_options, locks, "one") as work:
+        pass
+    with pytest.raises(Unavailable) as refusal:
+        await work.run(booking("late"))
+    assert refusal.value.reason == "DATABASE_UNAVAILABLE"
