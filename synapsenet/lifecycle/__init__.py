@@ -1,0 +1,1 @@
+"""The life of model versions: one state machine, one coordinator, sagas."""
