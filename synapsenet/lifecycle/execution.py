@@ -10,29 +10,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import partial
+from types import MappingProxyType
 
 from synapsenet.clock import Clock
-from synapsenet.errors import Aborted, Cancelled, DeadlineExceeded, FailedPrecondition, SynapseError, Unavailable
-from synapsenet.lifecycle.conclusion import Conclusion
+from synapsenet.errors import Aborted, Cancelled, DeadlineExceeded, FailedPrecondition, SynapseError
+from synapsenet.lifecycle.conclusion import CANCELLED, Conclusion
 from synapsenet.lifecycle.failures import as_failure, may_pass
 from synapsenet.lifecycle.ledger import change, claim
 from synapsenet.lifecycle.model import Failure, Json, Operation, OperationState, StepState
 from synapsenet.lifecycle.options import LifecycleOptions
-from synapsenet.lifecycle.ports import LifecycleWork, StepCall
-from synapsenet.lifecycle.participants import Participants
+from synapsenet.lifecycle.ports import LifecycleWork, Participant, StepCall
 from synapsenet.lifecycle.saga import Saga, Step
 from synapsenet.platform.locks import Held
 from synapsenet.platform.work import WorkFactory
 
-T = TypeVar("T")
 Change = Callable[[Operation], Operation]
 
 _log = logging.getLogger(__name__)
 
-_CANCELLED = Failure(kind="Cancelled", reason="OPERATION_CANCELLED", message="the operation was cancelled")
+_CANCELLED = Failure(kind="Cancelled", reason=CANCELLED, message="the operation was cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,14 @@ class Tools:
     """What every execution works with."""
 
     work: WorkFactory[LifecycleWork]
-    participants: Participants
+    participants: Mapping[str, Participant]
     conclusion: Conclusion
     clock: Clock
     options: LifecycleOptions
+
+
+class RecordsAway(Exception):
+    """The coordinator's own database does not answer: nothing is known to have been written, so nothing is decided."""
 
 
 class Execution:
@@ -70,22 +74,25 @@ class Execution:
             self._held.check()
             try:
                 await (self._forward() if self._operation.state is OperationState.RUNNING else self._back())
-            except Unavailable as away:  # our own records: a participant's failures never come here
-                _log.warning("operation %s waits for its records: %s", self._operation.id, away.public)
+            except RecordsAway as away:
+                _log.warning("operation %s waits for its records: %s", self._operation.id, away)
                 await self._tools.clock.sleep(self._tools.options.records_pause_s)
-                await self._read_again()
+                with suppress(RecordsAway):
+                    await self._read_again()
         return self._operation
 
     async def _forward(self) -> None:
         number = next(place for place, step in enumerate(self._operation.steps) if step.state is not StepState.DONE)
+        if self._operation.cancelling:
+            await self._turn_back(number, _CANCELLED)
+            return
         try:
             result = await self._attempted(number)
             compensation_input = await self._prepared(number + 1, result)
         except SynapseError as error:
             _stop_if_fenced(error)
             await self._turn_back(number, as_failure(error))
-            return
-        if result is not None:
+        else:
             await self._step_on(number, result, compensation_input)
 
     async def _step_on(self, number: int, result: Json, compensation_input: Json) -> None:
@@ -98,9 +105,7 @@ class Execution:
                 return replace(stepped, state=OperationState.COMPENSATING, failure=_CANCELLED)
             if number + 1 == len(operation.steps):
                 return replace(stepped, state=OperationState.SUCCEEDED)
-            return stepped.with_step(
-                number + 1, state=StepState.RUNNING, compensation_input=compensation_input, started_at=now
-            )
+            return stepped.with_step(number + 1, state=StepState.RUNNING, compensation_input=compensation_input, started_at=now)
 
         await self._record(done)
 
@@ -161,17 +166,15 @@ class Execution:
         state = OperationState.NEEDS_ATTENTION if worrying else OperationState.COMPENSATING
 
         def noted(operation: Operation) -> Operation:
-            tried = operation.with_step(
-                number, state=StepState.COMPENSATING, compensation_attempts=attempts, failure=failure
-            )
+            tried = operation.with_step(number, state=StepState.COMPENSATING, compensation_attempts=attempts, failure=failure)
             return replace(tried, state=state)
 
         self._poked.clear()
         await self._record(noted)
         await self._pause(attempts)
 
-    async def _attempted(self, number: int) -> Json | None:
-        """What the step gave, after as many attempts as it has; None if a cancellation came first."""
+    async def _attempted(self, number: int) -> Json:
+        """What the step gave, after as many attempts as it has."""
         step = self._saga.steps[number]
         for attempt in range(1, step.attempts + 1):
             self._held.check()
@@ -207,9 +210,9 @@ class Execution:
             calling.cancel()
             await asyncio.gather(poked, calling, return_exceptions=True)
 
-    async def _prepared(self, number: int, result: Json | None) -> Json:
+    async def _prepared(self, number: int, result: Json) -> Json:
         """What undoing step `number` will need; nothing if there is no such step."""
-        if number == len(self._saga.steps) or result is None:
+        if number == len(self._saga.steps):
             return {}
         step = self._saga.steps[number]
         if not step.compensation:
@@ -220,27 +223,25 @@ class Execution:
 
     async def _note_attempt(self, number: int, failure: Failure) -> None:
         await self._record(
-            lambda operation: operation.with_step(
-                number, attempts=operation.steps[number].attempts + 1, failure=failure
-            )
+            lambda operation: operation.with_step(number, attempts=operation.steps[number].attempts + 1, failure=failure)
         )
 
     async def _record(self, make: Change) -> None:
         """Commit `make` of the operation as it is; should somebody have changed it meanwhile, of what it is now."""
         while True:
-            operation = self._operation
-            changed = make(operation)
             try:
-                self._operation = await self._tools.work.run(lambda tx: self._commit(tx, operation, changed))
+                self._operation = await self._tools.work.run(partial(self._commit, self._operation, make(self._operation)))
             except Aborted as error:
                 _stop_if_fenced(error)
                 await self._read_again()
                 if self._operation.state.has_ended:
                     return
+            except SynapseError as error:
+                raise RecordsAway(error.public) from error
             else:
                 return
 
-    def _commit(self, tx: LifecycleWork, old: Operation, new: Operation) -> Operation:
+    def _commit(self, old: Operation, new: Operation, tx: LifecycleWork) -> Operation:
         claim(tx, old.model_id, self._held.token)
         now = self._tools.clock.now()
         recorded = change(tx, old, new, at=now)
@@ -248,7 +249,10 @@ class Execution:
         return recorded
 
     async def _read_again(self) -> None:
-        read = await self._tools.work.read(lambda tx: tx.operations.find(self._operation.id))
+        try:
+            read = await self._tools.work.read(lambda tx: tx.operations.find(self._operation.id))
+        except SynapseError as error:
+            raise RecordsAway(error.public) from error
         self._operation = read or self._operation
 
     async def _pause(self, attempts: int) -> None:
@@ -261,7 +265,7 @@ class Execution:
         until = self._tools.conclusion.deadline(self._operation)
         return float("inf") if until is None else (until - self._tools.clock.now()).total_seconds()
 
-    def _call(self, step: Step, *, also: Json | None = None) -> StepCall:
+    def _call(self, step: Step, *, also: Json = MappingProxyType({})) -> StepCall:
         operation = self._operation
         return StepCall(
             operation_id=operation.id,
@@ -270,7 +274,7 @@ class Execution:
             saga_version=operation.saga_version,
             model_id=operation.model_id,
             version=operation.version,
-            input={**operation.input, **operation.results, **(also or {})},
+            input={**operation.input, **operation.results, **also},
         )
 
 

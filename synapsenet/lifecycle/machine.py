@@ -92,7 +92,10 @@ class StateMachine:
             return found
         if event not in self.events:
             raise InvalidArgument(
-                "EVENT_UNKNOWN", f"event: there is no event {event[:64]!r}", field="event", remedy=f"use {', '.join(self.events)}"
+                "EVENT_UNKNOWN",
+                f"event: there is no event {event[:64]!r}",
+                field="event",
+                remedy=f"use {', '.join(self.events)}",
             )
         allowed = self.allowed(state)
         raise FailedPrecondition(

@@ -118,6 +118,17 @@ class Reports(ABC):
     def newest(self, model_id: str, version: int) -> ValidationReport | None: ...
 
 
+class Marks(ABC):
+    """How far readers of the log came, by name, inside one unit of work."""
+
+    @abstractmethod
+    def position(self, name: str) -> int:
+        """0 for one that never moved."""
+
+    @abstractmethod
+    def move(self, name: str, position: int) -> None: ...
+
+
 class LifecycleWork(UnitOfWork):
     """One transaction over the coordinator's records and their events."""
 
@@ -126,6 +137,7 @@ class LifecycleWork(UnitOfWork):
     operations: Operations
     history: History
     reports: Reports
+    marks: Marks
 
 
 class Catalogue(ABC):

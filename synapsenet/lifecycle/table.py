@@ -41,7 +41,6 @@ RULES = (
         is_original=False,
         description="What failed to prove itself tries again.",
     ),
-    Rule(source="created", event="archive", target="archived", guards=("no_alias",), saga="archive", description="Not wanted."),
     Rule(
         source="training",
         event="upload",
@@ -56,7 +55,6 @@ RULES = (
         is_failure=True,
         description="The job failed, was cancelled, or took too long.",
     ),
-    Rule(source="training", event="archive", target="archived", guards=("no_alias",), saga="archive", description="Not wanted."),
     Rule(
         source="validating",
         event="validate",
@@ -89,7 +87,6 @@ RULES = (
         is_original=False,
         description="A check failed, or none came in time.",
     ),
-    Rule(source="validating", event="archive", target="archived", guards=("no_alias",), saga="archive", description="Not wanted."),
     Rule(
         source="registered",
         event="deploy",
@@ -108,7 +105,6 @@ RULES = (
         description="It is to serve again, in the place of the present one.",
     ),
     Rule(source="registered", event="deprecate", target="deprecated", description="It is not to be deployed any more."),
-    Rule(source="registered", event="archive", target="archived", guards=("no_alias",), saga="archive", description="Not wanted."),
     Rule(source="deploying", event="begin_serving", target="serving", by_saga=True, description="Traffic is routed to it."),
     Rule(
         source="deploying",
@@ -136,7 +132,17 @@ RULES = (
     ),
     Rule(source="serving", event="deprecate", target="deprecated", saga="withdraw", description="Neither now nor ever again."),
     Rule(source="deprecated", event="restore", target="registered", description="It may be deployed after all."),
-    Rule(source="deprecated", event="archive", target="archived", guards=("no_alias",), saga="archive", description="Its time is over."),
+    *(
+        Rule(
+            source=source,
+            event="archive",
+            target="archived",
+            guards=("no_alias",),
+            saga="archive",
+            description="It is not wanted any more.",
+        )
+        for source in ("created", "training", "validating", "registered", "deprecated")
+    ),
 )
 
 MACHINE = StateMachine(STATES, RULES, initial="created", guards=GUARDS, sagas=SAGAS)
