@@ -40,8 +40,11 @@ class EventLog(ABC):
     """The events of one unit of work."""
 
     @abstractmethod
-    def append(self, aggregate: str, record: Any) -> None:
-        """Record that `record` (a frozen dataclass; its class name is the event's type) happened to `aggregate`."""
+    def append(self, aggregate: str, record: Any) -> int:
+        """Record that `record` (a frozen dataclass; its class name is the event's type) happened to `aggregate`.
+
+        Returns the aggregate's own count of it.
+        """
 
 
 class EventFeed(ABC):

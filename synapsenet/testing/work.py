@@ -71,8 +71,8 @@ def booking(name: str, amount: int = 1) -> Callable[[LedgerWork], Entry]:
     return lambda tx: book(tx, Entry(id=name, amount=amount))
 
 
-def appending(aggregate: str, amount: int = 1) -> Callable[[LedgerWork], None]:
-    """The commit that appends one event."""
+def appending(aggregate: str, amount: int = 1) -> Callable[[LedgerWork], int]:
+    """The commit that appends one event, and gives its number."""
     return lambda tx: tx.events.append(aggregate, EntryBooked(entry=aggregate, amount=amount))
 
 
@@ -165,8 +165,7 @@ class UnitOfWorkContract:
 
     async def test_an_aggregates_events_are_numbered_from_one_without_gaps(self, ledger: Ledger) -> None:
         async def events(aggregate: str) -> None:
-            for amount in range(5):
-                await ledger.run(appending(aggregate, amount))
+            assert [await ledger.run(appending(aggregate, amount)) for amount in range(5)] == [1, 2, 3, 4, 5]
 
         await asyncio.gather(events("entry/a"), events("entry/b"), events("entry/c"))
         seen = await positioned(ledger, 15)

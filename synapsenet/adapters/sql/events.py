@@ -38,16 +38,18 @@ class SqlEventLog(EventLog):
         self._clock = clock
         self._ids = ids
 
-    def append(self, aggregate: str, record: Any) -> None:
+    def append(self, aggregate: str, record: Any) -> int:
+        sequence = self._next_sequence(aggregate)
         row = {
             "id": self._ids.next(),
             "aggregate": aggregate,
-            "sequence": self._next_sequence(aggregate),
+            "sequence": sequence,
             "type": type(record).__name__,
             "payload": encode(record),
             "occurred_at": self._clock.now(),
         }
         self.appended = int(self._connection.execute(self._tables.append_event, row).scalar_one())
+        return sequence
 
     def _next_sequence(self, aggregate: str) -> int:
         counted = self._connection.execute(self._tables.next_sequence, {"of": aggregate}).scalar()
