@@ -1,4 +1,4 @@
-"""How a move begins: examined by the table, its first intent recorded; and how a state ends whose time is over."""
+"""How a move begins: examined by the table, its first intent recorded."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from synapsenet.clock import Clock
 from synapsenet.errors import Aborted, FailedPrecondition
 from synapsenet.lifecycle.conclusion import SERVING, Conclusion
 from synapsenet.lifecycle.guards import VersionFacts, check_guards
-from synapsenet.lifecycle.ledger import accept, adopt, change, claim, take, version_changed
+from synapsenet.lifecycle.ledger import accept, adopt, change, claim, version_changed
 from synapsenet.lifecycle.machine import Rule, StateMachine
-from synapsenet.lifecycle.model import Caller, Condition, Json, Operation, OperationState, StepState, VersionStatus, planned
+from synapsenet.lifecycle.model import Caller, Json, Operation, OperationState, StepState, VersionStatus, planned
 from synapsenet.lifecycle.options import LifecycleOptions
 from synapsenet.lifecycle.ports import Catalogue, LifecycleWork, Participant, StepCall
 from synapsenet.lifecycle.saga import SagaCatalogue
 from synapsenet.platform.locks import Held
 from synapsenet.platform.records import decode, encode
 from synapsenet.platform.work import Request, WorkFactory
-
-_OVERDUE = 100
 
 
 class Beginning:
@@ -111,22 +109,6 @@ class Beginning:
             return change(tx, waiting, operation, at=self._clock.now())
 
         return await self._work.run(commit)
-
-    async def end_overdue(self) -> None:
-        """Take versions whose time in a state is over to its failure exit."""
-        now = self._clock.now()
-        for state in self._machine.states.values():
-            if state.timeout is None:
-                continue
-            before, name = now - state.timeout, state.name
-
-            def overdue(tx: LifecycleWork) -> None:
-                for status in tx.versions.overdue(name, before=before, limit=_OVERDUE):
-                    late = Condition(reason="STATE_TIMEOUT", message=f"it was {name} for longer than it may be", since=now)
-                    take(tx, status, self._machine.failure_exit(name), caller=Caller(), at=now, condition=late)
-
-            if await self._work.read(lambda tx: bool(tx.versions.overdue(name, before=before, limit=1))):
-                await self._work.run(overdue)
 
     async def _intended(self, draft: Operation, held: Held, expected: int | None) -> tuple[Rule, VersionStatus, Operation]:
         """`draft` with the intent of its first step, and the status that it was examined on."""

@@ -32,7 +32,7 @@ Change = Callable[[Operation], Operation]
 
 _log = logging.getLogger(__name__)
 
-_CANCELLED = Failure(kind="Cancelled", reason=CANCELLED, message="the operation was cancelled")
+CANCELLED_BY_CALLER = Failure(kind="Cancelled", reason=CANCELLED, message="the operation was cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class Execution:
     async def _forward(self) -> None:
         number = next(place for place, step in enumerate(self._operation.steps) if step.state is not StepState.DONE)
         if self._operation.cancelling:
-            await self._turn_back(number, _CANCELLED)
+            await self._turn_back(number, CANCELLED_BY_CALLER)
             return
         try:
             result = await self._attempted(number)
@@ -102,7 +102,7 @@ class Execution:
         def done(operation: Operation) -> Operation:
             stepped = operation.with_step(number, state=StepState.DONE, result=result, ended_at=now, failure=None)
             if operation.cancelling:
-                return replace(stepped, state=OperationState.COMPENSATING, failure=_CANCELLED)
+                return replace(stepped, state=OperationState.COMPENSATING, failure=CANCELLED_BY_CALLER)
             if number + 1 == len(operation.steps):
                 return replace(stepped, state=OperationState.SUCCEEDED)
             return stepped.with_step(number + 1, state=StepState.RUNNING, compensation_input=compensation_input, started_at=now)
@@ -185,7 +185,7 @@ class Execution:
                     raise
                 await self._note_attempt(number, as_failure(error))
             if self._operation.cancelling:
-                raise Cancelled(_CANCELLED.reason, _CANCELLED.message)
+                raise Cancelled(CANCELLED_BY_CALLER.reason, CANCELLED_BY_CALLER.message)
             await self._pause(attempt)
         raise AssertionError("a step has at least one attempt")
 
@@ -202,7 +202,7 @@ class Execution:
             if not calling.done():
                 await self._read_again()
                 if self._operation.cancelling:
-                    raise Cancelled(_CANCELLED.reason, _CANCELLED.message)
+                    raise Cancelled(CANCELLED_BY_CALLER.reason, CANCELLED_BY_CALLER.message)
                 self._poked.clear()
             return await calling
         finally:

@@ -17,6 +17,7 @@ from synapsenet.lifecycle.execution import Execution, Tools
 from synapsenet.lifecycle.failures import as_failure
 from synapsenet.lifecycle.ledger import accept, change
 from synapsenet.lifecycle.model import Operation, OperationState
+from synapsenet.lifecycle.overdue import Overdue
 from synapsenet.lifecycle.ports import LifecycleWork
 from synapsenet.lifecycle.saga import SagaCatalogue
 from synapsenet.platform.events import EventFeed
@@ -34,9 +35,19 @@ class Runner:
         feed: the coordinator's events, by which wishes to end an operation are heard from other processes, too.
     """
 
-    def __init__(self, *, tools: Tools, beginning: Beginning, sagas: SagaCatalogue, locks: Locks, feed: EventFeed) -> None:
+    def __init__(
+        self,
+        *,
+        tools: Tools,
+        beginning: Beginning,
+        overdue: Overdue,
+        sagas: SagaCatalogue,
+        locks: Locks,
+        feed: EventFeed,
+    ) -> None:
         self._tools = tools
         self._beginning = beginning
+        self._overdue = overdue
         self._sagas = sagas
         self._locks = locks
         self._feed = feed
@@ -61,7 +72,7 @@ class Runner:
                 for operation in await self._tools.work.read(lambda tx: tx.operations.unended()):
                     if operation.id not in self._tasks:
                         self._spawn(operation.id, self._resume(operation.id))
-                await self._beginning.end_overdue()
+                await self._overdue.end()
             except SynapseError as error:
                 _log.warning("operations that nobody carries on are not looked for: %s", error.public)
             await self._tools.clock.sleep(self._tools.options.sweep_s)
@@ -168,7 +179,8 @@ class Runner:
         operation = await self._tools.work.read(lambda tx: tx.operations.find(operation_id))
         if operation is None or operation.state.has_ended:
             return
-        left = await self._tools.work.read(lambda tx: tx.operations.at_work(operation.model_id))
+        model_id = operation.model_id
+        left = await self._tools.work.read(lambda tx: tx.operations.at_work(model_id))
         if left is not None and left.id != operation_id:
             await self._execute(left, held)
         if operation.state is OperationState.WAITING:
