@@ -29,6 +29,7 @@ class StepCall:
     """One step of one operation on one version.
 
     Attributes:
+        saga: the one that the step belongs to; a step of one name may be part of several.
         saga_version: of the saga's definition.
         input: the operation's input, and what earlier steps gave.
     """
@@ -38,6 +39,7 @@ class StepCall:
     saga_version: int
     model_id: str
     version: int
+    saga: str = ""
     input: Json = field(default_factory=dict)
 
 

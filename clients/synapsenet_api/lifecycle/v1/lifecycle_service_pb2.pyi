@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from synapsenet_api.lifecycle.v1 import lifecycle_event_pb2 as _lifecycle_event_pb2
@@ -291,6 +292,8 @@ class DeployVersionRequest(_message.Message):
     TRAFFIC_FIELD_NUMBER: _builtins.int
     INTENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEEP_PREVIOUS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id or its name."""
     version: _builtins.int
@@ -299,6 +302,8 @@ class DeployVersionRequest(_message.Message):
     """On how many replicas to load it; 0: the platform's default."""
     request_id: _builtins.str
     """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
+    keep_previous: _builtins.bool
+    """Versions that get no traffic afterwards stay deployed, to be reached by their number, and go on serving."""
     @_builtins.property
     def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
         """Traffic afterwards, this version's share included; empty: all of it goes to this version at once."""
@@ -306,6 +311,10 @@ class DeployVersionRequest(_message.Message):
     @_builtins.property
     def intent(self) -> Global___Intent:
         """Why, and how patiently."""
+
+    @_builtins.property
+    def options(self) -> _struct_pb2.Struct:
+        """How the version is to be run, handed to inference as it is: `batching`, `determinism`, `pinned`; absent: its defaults."""
 
     def __init__(
         self,
@@ -316,10 +325,12 @@ class DeployVersionRequest(_message.Message):
         traffic: _abc.Iterable[Global___TrafficShare] | None = ...,
         intent: Global___Intent | None = ...,
         request_id: _builtins.str = ...,
+        keep_previous: _builtins.bool = ...,
+        options: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "model_id", b"model_id", "replicas", b"replicas", "request_id", b"request_id", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "keep_previous", b"keep_previous", "model_id", b"model_id", "options", b"options", "replicas", b"replicas", "request_id", b"request_id", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,7 @@ class StepCall(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
+    SAGA_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The operation."""
     step: _builtins.str
@@ -65,6 +66,8 @@ class StepCall(_message.Message):
     """The model's id; not its name."""
     version: _builtins.int
     """The model version's number, from 1."""
+    saga: _builtins.str
+    """The saga that the step belongs to, e.g. `undeploy`: one step may be part of several."""
     @_builtins.property
     def input(self) -> _struct_pb2.Struct:
         """What the step needs beside that, by name, as its definition says."""
@@ -78,10 +81,11 @@ class StepCall(_message.Message):
         model_id: _builtins.str = ...,
         version: _builtins.int = ...,
         input: _struct_pb2.Struct | None = ...,
+        saga: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "model_id", b"model_id", "operation_id", b"operation_id", "saga_version", b"saga_version", "step", b"step", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "model_id", b"model_id", "operation_id", b"operation_id", "saga", b"saga", "saga_version", b"saga_version", "step", b"step", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
