@@ -10,7 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from synapsenet.adapters.sql import coordination, experiments, features, inference, models, registry, training
+from synapsenet.adapters.sql import coordination, experiments, features, inference, lifecycle, models, registry, training
 from synapsenet.adapters.sql.migrate import migrate
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from tests.contract.databases import KINDS, Place, schema_engine, sqlite_engine
@@ -22,6 +22,7 @@ AREAS = {
     "experiments": experiments.metadata,
     "features": features.metadata,
     "inference": inference.metadata,
+    "lifecycle": lifecycle.metadata,
     "models": models.metadata,
     "registry": registry.metadata,
     "training": training.metadata,

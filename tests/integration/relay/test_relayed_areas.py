@@ -73,7 +73,7 @@ def model(number: int) -> Model:
     )
 
 
-def appending(number: int, kind: type[ModelCreated] | type[ModelDeleted]) -> Callable[[SqlModelsWork], None]:
+def appending(number: int, kind: type[ModelCreated] | type[ModelDeleted]) -> Callable[[SqlModelsWork], int]:
     """The commit of one event."""
     return lambda tx: tx.events.append(aggregate(f"mdl-{number}"), kind(model=model(number)))
 
