@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from synapsenet_api.lifecycle.v1 import version_status_pb2 as synapsenet_dot_lifecycle_dot_v1_dot_version__status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7synapsenet/lifecycle/v1/lifecycle_control_service.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a,synapsenet/lifecycle/v1/version_status.proto\"\x96\x01\n\x16ReportConditionRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08reporter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.Condition\"Q\n\x17ReportConditionResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatus2\x8f\x01\n\x17LifecycleControlService\x12t\n\x0fReportCondition\x12/.synapsenet.lifecycle.v1.ReportConditionRequest\x1a\x30.synapsenet.lifecycle.v1.ReportConditionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7synapsenet/lifecycle/v1/lifecycle_control_service.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a,synapsenet/lifecycle/v1/version_status.proto\"\x96\x01\n\x16ReportConditionRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08reporter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.Condition\"Q\n\x17ReportConditionResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatus\"D\n\x13\x41\x64optVersionRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"N\n\x14\x41\x64optVersionResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatus\"\xf8\x01\n\x12MoveVersionRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x13\n\x05state\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\tcondition\x18\x04 \x01(\x0b\x32\".synapsenet.lifecycle.v1.Condition\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x1e\n\x11\x65xpected_sequence\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\tB\x14\n\x12_expected_sequence\"M\n\x13MoveVersionResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.synapsenet.lifecycle.v1.VersionStatus2\xe6\x02\n\x17LifecycleControlService\x12t\n\x0fReportCondition\x12/.synapsenet.lifecycle.v1.ReportConditionRequest\x1a\x30.synapsenet.lifecycle.v1.ReportConditionResponse\x12k\n\x0c\x41\x64optVersion\x12,.synapsenet.lifecycle.v1.AdoptVersionRequest\x1a-.synapsenet.lifecycle.v1.AdoptVersionResponse\x12h\n\x0bMoveVersion\x12+.synapsenet.lifecycle.v1.MoveVersionRequest\x1a,.synapsenet.lifecycle.v1.MoveVersionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,10 +39,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTCONDITIONREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
   _globals['_REPORTCONDITIONREQUEST'].fields_by_name['reporter']._loaded_options = None
   _globals['_REPORTCONDITIONREQUEST'].fields_by_name['reporter']._serialized_options = b'\342A\001\002'
+  _globals['_ADOPTVERSIONREQUEST'].fields_by_name['model_id']._loaded_options = None
+  _globals['_ADOPTVERSIONREQUEST'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
+  _globals['_ADOPTVERSIONREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_ADOPTVERSIONREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_MOVEVERSIONREQUEST'].fields_by_name['model_id']._loaded_options = None
+  _globals['_MOVEVERSIONREQUEST'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
+  _globals['_MOVEVERSIONREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_MOVEVERSIONREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_MOVEVERSIONREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_MOVEVERSIONREQUEST'].fields_by_name['state']._serialized_options = b'\342A\001\002'
   _globals['_REPORTCONDITIONREQUEST']._serialized_start=164
   _globals['_REPORTCONDITIONREQUEST']._serialized_end=314
   _globals['_REPORTCONDITIONRESPONSE']._serialized_start=316
   _globals['_REPORTCONDITIONRESPONSE']._serialized_end=397
-  _globals['_LIFECYCLECONTROLSERVICE']._serialized_start=400
-  _globals['_LIFECYCLECONTROLSERVICE']._serialized_end=543
+  _globals['_ADOPTVERSIONREQUEST']._serialized_start=399
+  _globals['_ADOPTVERSIONREQUEST']._serialized_end=467
+  _globals['_ADOPTVERSIONRESPONSE']._serialized_start=469
+  _globals['_ADOPTVERSIONRESPONSE']._serialized_end=547
+  _globals['_MOVEVERSIONREQUEST']._serialized_start=550
+  _globals['_MOVEVERSIONREQUEST']._serialized_end=798
+  _globals['_MOVEVERSIONRESPONSE']._serialized_start=800
+  _globals['_MOVEVERSIONRESPONSE']._serialized_end=877
+  _globals['_LIFECYCLECONTROLSERVICE']._serialized_start=880
+  _globals['_LIFECYCLECONTROLSERVICE']._serialized_end=1238
 # @@protoc_insertion_point(module_scope)

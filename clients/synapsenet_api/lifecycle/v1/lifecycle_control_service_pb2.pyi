@@ -76,3 +76,131 @@ class ReportConditionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportConditionResponse: _TypeAlias = ReportConditionResponse  # noqa: Y015
+
+@_typing.final
+class AdoptVersionRequest(_message.Message):
+    """Which version to keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The model's id; not its name."""
+    version: _builtins.int
+    """The version's number, from 1."""
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptVersionRequest: _TypeAlias = AdoptVersionRequest  # noqa: Y015
+
+@_typing.final
+class AdoptVersionResponse(_message.Message):
+    """The version is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> _version_status_pb2.VersionStatus:
+        """Where it is."""
+
+    def __init__(
+        self,
+        *,
+        status: _version_status_pb2.VersionStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptVersionResponse: _TypeAlias = AdoptVersionResponse  # noqa: Y015
+
+@_typing.final
+class MoveVersionRequest(_message.Message):
+    """Which version is to be in which state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The model's id; not its name."""
+    version: _builtins.int
+    """The version's number, from 1."""
+    state: _builtins.str
+    """A state of the machine, lower case. FAILED_PRECONDITION, naming those that can be reached, if it cannot."""
+    reason: _builtins.str
+    """Why, for the record; up to 1,024 characters."""
+    request_id: _builtins.str
+    """The same for every retry of this call, up to 128 characters; empty: the call is not deduplicated."""
+    expected_sequence: _builtins.int
+    """The `sequence` of the status that the wish is based on, ABORTED if it has moved on; absent: whatever it is."""
+    actor: _builtins.str
+    """Who asked, as the calling service authenticated them; empty: it did not."""
+    @_builtins.property
+    def condition(self) -> _version_status_pb2.Condition:
+        """What is wrong with the version from now on; absent: nothing."""
+
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        state: _builtins.str = ...,
+        condition: _version_status_pb2.Condition | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        expected_sequence: _builtins.int | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence", "condition", b"condition", "expected_sequence", b"expected_sequence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence", "actor", b"actor", "condition", b"condition", "expected_sequence", b"expected_sequence", "model_id", b"model_id", "reason", b"reason", "request_id", b"request_id", "state", b"state", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_sequence: _TypeAlias = _typing.Literal["expected_sequence"]  # noqa: Y015
+    _WhichOneofArgType__expected_sequence: _TypeAlias = _typing.Literal["_expected_sequence", b"_expected_sequence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_sequence) -> _WhichOneofReturnType__expected_sequence | None: ...
+
+Global___MoveVersionRequest: _TypeAlias = MoveVersionRequest  # noqa: Y015
+
+@_typing.final
+class MoveVersionResponse(_message.Message):
+    """The version after the move."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> _version_status_pb2.VersionStatus:
+        """Where it is."""
+
+    def __init__(
+        self,
+        *,
+        status: _version_status_pb2.VersionStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveVersionResponse: _TypeAlias = MoveVersionResponse  # noqa: Y015

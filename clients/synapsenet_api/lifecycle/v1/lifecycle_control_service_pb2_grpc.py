@@ -40,6 +40,16 @@ class LifecycleControlServiceStub:
                 request_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.ReportConditionRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.ReportConditionResponse.FromString,
                 _registered_method=True)
+        self.AdoptVersion = channel.unary_unary(
+                '/synapsenet.lifecycle.v1.LifecycleControlService/AdoptVersion',
+                request_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.AdoptVersionRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.AdoptVersionResponse.FromString,
+                _registered_method=True)
+        self.MoveVersion = channel.unary_unary(
+                '/synapsenet.lifecycle.v1.LifecycleControlService/MoveVersion',
+                request_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.MoveVersionRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.MoveVersionResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleControlServiceServicer:
@@ -53,6 +63,22 @@ class LifecycleControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AdoptVersion(self, request, context):
+        """Keep a version that the registry has made; it begins in the state that the registry has it in. One that is kept already
+        stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveVersion(self, request, context):
+        """Bring a version to a state, for contracts that know states alone, and wait until it is there. The same state again sets the
+        condition only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LifecycleControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +86,16 @@ def add_LifecycleControlServiceServicer_to_server(servicer, server):
                     servicer.ReportCondition,
                     request_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.ReportConditionRequest.FromString,
                     response_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.ReportConditionResponse.SerializeToString,
+            ),
+            'AdoptVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptVersion,
+                    request_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.AdoptVersionRequest.FromString,
+                    response_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.AdoptVersionResponse.SerializeToString,
+            ),
+            'MoveVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveVersion,
+                    request_deserializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.MoveVersionRequest.FromString,
+                    response_serializer=synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.MoveVersionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +126,60 @@ class LifecycleControlService:
             '/synapsenet.lifecycle.v1.LifecycleControlService/ReportCondition',
             synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.ReportConditionRequest.SerializeToString,
             synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.ReportConditionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.lifecycle.v1.LifecycleControlService/AdoptVersion',
+            synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.AdoptVersionRequest.SerializeToString,
+            synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.AdoptVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.lifecycle.v1.LifecycleControlService/MoveVersion',
+            synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.MoveVersionRequest.SerializeToString,
+            synapsenet_dot_lifecycle_dot_v1_dot_lifecycle__control__service__pb2.MoveVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,14 @@ class LifecycleControlServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LifecycleControlServiceAsyncStub: ...
     ReportCondition: _grpc.UnaryUnaryMultiCallable[_lifecycle_control_service_pb2.ReportConditionRequest, _lifecycle_control_service_pb2.ReportConditionResponse]
     """Say that something is wrong with a version, or well again, without moving it: a reload that failed, a replica lost."""
+    AdoptVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_control_service_pb2.AdoptVersionRequest, _lifecycle_control_service_pb2.AdoptVersionResponse]
+    """Keep a version that the registry has made; it begins in the state that the registry has it in. One that is kept already
+    stays as it is.
+    """
+    MoveVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_control_service_pb2.MoveVersionRequest, _lifecycle_control_service_pb2.MoveVersionResponse]
+    """Bring a version to a state, for contracts that know states alone, and wait until it is there. The same state again sets the
+    condition only.
+    """
 
 @_typing.type_check_only
 class LifecycleControlServiceAsyncStub(LifecycleControlServiceStub):
@@ -43,6 +51,14 @@ class LifecycleControlServiceAsyncStub(LifecycleControlServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReportCondition: _aio.UnaryUnaryMultiCallable[_lifecycle_control_service_pb2.ReportConditionRequest, _lifecycle_control_service_pb2.ReportConditionResponse]  # type: ignore[assignment]
     """Say that something is wrong with a version, or well again, without moving it: a reload that failed, a replica lost."""
+    AdoptVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_control_service_pb2.AdoptVersionRequest, _lifecycle_control_service_pb2.AdoptVersionResponse]  # type: ignore[assignment]
+    """Keep a version that the registry has made; it begins in the state that the registry has it in. One that is kept already
+    stays as it is.
+    """
+    MoveVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_control_service_pb2.MoveVersionRequest, _lifecycle_control_service_pb2.MoveVersionResponse]  # type: ignore[assignment]
+    """Bring a version to a state, for contracts that know states alone, and wait until it is there. The same state again sets the
+    condition only.
+    """
 
 class LifecycleControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the platform's own services tell the coordinator; reachable only with the mesh's identity."""
@@ -54,5 +70,25 @@ class LifecycleControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lifecycle_control_service_pb2.ReportConditionResponse, _abc.Awaitable[_lifecycle_control_service_pb2.ReportConditionResponse]]:
         """Say that something is wrong with a version, or well again, without moving it: a reload that failed, a replica lost."""
+
+    @_abc_1.abstractmethod
+    def AdoptVersion(
+        self,
+        request: _lifecycle_control_service_pb2.AdoptVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_control_service_pb2.AdoptVersionResponse, _abc.Awaitable[_lifecycle_control_service_pb2.AdoptVersionResponse]]:
+        """Keep a version that the registry has made; it begins in the state that the registry has it in. One that is kept already
+        stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveVersion(
+        self,
+        request: _lifecycle_control_service_pb2.MoveVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_control_service_pb2.MoveVersionResponse, _abc.Awaitable[_lifecycle_control_service_pb2.MoveVersionResponse]]:
+        """Bring a version to a state, for contracts that know states alone, and wait until it is there. The same state again sets the
+        condition only.
+        """
 
 def add_LifecycleControlServiceServicer_to_server(servicer: LifecycleControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,15 +26,13 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9synapsenet/lifecycle/v1/participant_control_service.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\"1\n\x05\x46\x65nce\x12\x13\n\x05\x65poch\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x05token\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"\xbb\x01\n\x08StepCall\x12\x1a\n\x0coperation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04step\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csaga_version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12&\n\x05input\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04saga\x18\x08 \x01(\t\"\x80\x01\n\x12PrepareStepRequest\x12\x35\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32!.synapsenet.lifecycle.v1.StepCallB\x04\xe2\x41\x01\x02\x12\x33\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x1e.synapsenet.lifecycle.v1.FenceB\x04\xe2\x41\x01\x02\"J\n\x13PrepareStepResponse\x12\x33\n\x12\x63ompensation_input\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x80\x01\n\x12\x45xecuteStepRequest\x12\x35\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32!.synapsenet.lifecycle.v1.StepCallB\x04\xe2\x41\x01\x02\x12\x33\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x1e.synapsenet.lifecycle.v1.FenceB\x04\xe2\x41\x01\x02\"U\n\x13\x45xecuteStepResponse\x12\'\n\x06result\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rrepeated_call\x18\x02 \x01(\x08\"\xb8\x01\n\x15\x43ompensateStepRequest\x12\x35\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32!.synapsenet.lifecycle.v1.StepCallB\x04\xe2\x41\x01\x02\x12\x33\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x1e.synapsenet.lifecycle.v1.FenceB\x04\xe2\x41\x01\x02\x12\x33\n\x12\x63ompensation_input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"/\n\x16\x43ompensateStepResponse\x12\x15\n\rrepeated_call\x18\x01 \x01(\x08\x32\xe2\x02\n\x19ParticipantControlService\x12h\n\x0bPrepareStep\x12+.synapsenet.lifecycle.v1.PrepareStepRequest\x1a,.synapsenet.lifecycle.v1.PrepareStepResponse\x12h\n\x0b\x45xecuteStep\x12+.synapsenet.lifecycle.v1.ExecuteStepRequest\x1a,.synapsenet.lifecycle.v1.ExecuteStepResponse\x12q\n\x0e\x43ompensateStep\x12..synapsenet.lifecycle.v1.CompensateStepRequest\x1a/.synapsenet.lifecycle.v1.CompensateStepResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n9synapsenet/lifecycle/v1/participant_control_service.proto\x12\x17synapsenet.lifecycle.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\"+\n\x05\x46\x65nce\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x13\n\x05token\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\"\xd6\x01\n\x08StepCall\x12\x1a\n\x0coperation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04step\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csaga_version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12&\n\x05input\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x19\n\x0bparticipant\x18\x07 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04saga\x18\x08 \x01(\t\"\x80\x01\n\x12PrepareStepRequest\x12\x35\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32!.synapsenet.lifecycle.v1.StepCallB\x04\xe2\x41\x01\x02\x12\x33\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x1e.synapsenet.lifecycle.v1.FenceB\x04\xe2\x41\x01\x02\"J\n\x13PrepareStepResponse\x12\x33\n\x12\x63ompensation_input\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x80\x01\n\x12\x45xecuteStepRequest\x12\x35\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32!.synapsenet.lifecycle.v1.StepCallB\x04\xe2\x41\x01\x02\x12\x33\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x1e.synapsenet.lifecycle.v1.FenceB\x04\xe2\x41\x01\x02\"U\n\x13\x45xecuteStepResponse\x12\'\n\x06result\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rrepeated_call\x18\x02 \x01(\x08\"\xb8\x01\n\x15\x43ompensateStepRequest\x12\x35\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32!.synapsenet.lifecycle.v1.StepCallB\x04\xe2\x41\x01\x02\x12\x33\n\x05\x66\x65nce\x18\x02 \x01(\x0b\x32\x1e.synapsenet.lifecycle.v1.FenceB\x04\xe2\x41\x01\x02\x12\x33\n\x12\x63ompensation_input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"/\n\x16\x43ompensateStepResponse\x12\x15\n\rrepeated_call\x18\x01 \x01(\x08\x32\xe2\x02\n\x19ParticipantControlService\x12h\n\x0bPrepareStep\x12+.synapsenet.lifecycle.v1.PrepareStepRequest\x1a,.synapsenet.lifecycle.v1.PrepareStepResponse\x12h\n\x0b\x45xecuteStep\x12+.synapsenet.lifecycle.v1.ExecuteStepRequest\x1a,.synapsenet.lifecycle.v1.ExecuteStepResponse\x12q\n\x0e\x43ompensateStep\x12..synapsenet.lifecycle.v1.CompensateStepRequest\x1a/.synapsenet.lifecycle.v1.CompensateStepResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'synapsenet_api.lifecycle.v1.participant_control_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FENCE'].fields_by_name['epoch']._loaded_options = None
-  _globals['_FENCE'].fields_by_name['epoch']._serialized_options = b'\342A\001\002'
   _globals['_FENCE'].fields_by_name['token']._loaded_options = None
   _globals['_FENCE'].fields_by_name['token']._serialized_options = b'\342A\001\002'
   _globals['_STEPCALL'].fields_by_name['operation_id']._loaded_options = None
@@ -47,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEPCALL'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
   _globals['_STEPCALL'].fields_by_name['version']._loaded_options = None
   _globals['_STEPCALL'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_STEPCALL'].fields_by_name['participant']._loaded_options = None
+  _globals['_STEPCALL'].fields_by_name['participant']._serialized_options = b'\342A\001\002'
   _globals['_PREPARESTEPREQUEST'].fields_by_name['call']._loaded_options = None
   _globals['_PREPARESTEPREQUEST'].fields_by_name['call']._serialized_options = b'\342A\001\002'
   _globals['_PREPARESTEPREQUEST'].fields_by_name['fence']._loaded_options = None
@@ -60,21 +60,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPENSATESTEPREQUEST'].fields_by_name['fence']._loaded_options = None
   _globals['_COMPENSATESTEPREQUEST'].fields_by_name['fence']._serialized_options = b'\342A\001\002'
   _globals['_FENCE']._serialized_start=149
-  _globals['_FENCE']._serialized_end=198
-  _globals['_STEPCALL']._serialized_start=201
-  _globals['_STEPCALL']._serialized_end=388
-  _globals['_PREPARESTEPREQUEST']._serialized_start=391
-  _globals['_PREPARESTEPREQUEST']._serialized_end=519
-  _globals['_PREPARESTEPRESPONSE']._serialized_start=521
-  _globals['_PREPARESTEPRESPONSE']._serialized_end=595
-  _globals['_EXECUTESTEPREQUEST']._serialized_start=598
-  _globals['_EXECUTESTEPREQUEST']._serialized_end=726
-  _globals['_EXECUTESTEPRESPONSE']._serialized_start=728
-  _globals['_EXECUTESTEPRESPONSE']._serialized_end=813
-  _globals['_COMPENSATESTEPREQUEST']._serialized_start=816
-  _globals['_COMPENSATESTEPREQUEST']._serialized_end=1000
-  _globals['_COMPENSATESTEPRESPONSE']._serialized_start=1002
-  _globals['_COMPENSATESTEPRESPONSE']._serialized_end=1049
-  _globals['_PARTICIPANTCONTROLSERVICE']._serialized_start=1052
-  _globals['_PARTICIPANTCONTROLSERVICE']._serialized_end=1406
+  _globals['_FENCE']._serialized_end=192
+  _globals['_STEPCALL']._serialized_start=195
+  _globals['_STEPCALL']._serialized_end=409
+  _globals['_PREPARESTEPREQUEST']._serialized_start=412
+  _globals['_PREPARESTEPREQUEST']._serialized_end=540
+  _globals['_PREPARESTEPRESPONSE']._serialized_start=542
+  _globals['_PREPARESTEPRESPONSE']._serialized_end=616
+  _globals['_EXECUTESTEPREQUEST']._serialized_start=619
+  _globals['_EXECUTESTEPREQUEST']._serialized_end=747
+  _globals['_EXECUTESTEPRESPONSE']._serialized_start=749
+  _globals['_EXECUTESTEPRESPONSE']._serialized_end=834
+  _globals['_COMPENSATESTEPREQUEST']._serialized_start=837
+  _globals['_COMPENSATESTEPREQUEST']._serialized_end=1021
+  _globals['_COMPENSATESTEPRESPONSE']._serialized_start=1023
+  _globals['_COMPENSATESTEPRESPONSE']._serialized_end=1070
+  _globals['_PARTICIPANTCONTROLSERVICE']._serialized_start=1073
+  _globals['_PARTICIPANTCONTROLSERVICE']._serialized_end=1427
 # @@protoc_insertion_point(module_scope)

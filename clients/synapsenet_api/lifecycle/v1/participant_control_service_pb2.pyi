@@ -26,7 +26,7 @@ class Fence(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
-    """Grows when the lock store was restored from a backup; from 1."""
+    """Grows when the lock store was restored from a backup; 0 for locks that stand in the platform's own database."""
     token: _builtins.int
     """Grows with every acquisition of the model's lock; from 1."""
     def __init__(
@@ -55,6 +55,7 @@ class StepCall(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
     SAGA_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
     """The operation."""
@@ -66,6 +67,8 @@ class StepCall(_message.Message):
     """The model's id; not its name."""
     version: _builtins.int
     """The model version's number, from 1."""
+    participant: _builtins.str
+    """Who carries it out, e.g. `inference`: one process may take part for several areas."""
     saga: _builtins.str
     """The saga that the step belongs to, e.g. `undeploy`: one step may be part of several."""
     @_builtins.property
@@ -81,11 +84,12 @@ class StepCall(_message.Message):
         model_id: _builtins.str = ...,
         version: _builtins.int = ...,
         input: _struct_pb2.Struct | None = ...,
+        participant: _builtins.str = ...,
         saga: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "model_id", b"model_id", "operation_id", b"operation_id", "saga", b"saga", "saga_version", b"saga_version", "step", b"step", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "model_id", b"model_id", "operation_id", b"operation_id", "participant", b"participant", "saga", b"saga", "saga_version", b"saga_version", "step", b"step", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

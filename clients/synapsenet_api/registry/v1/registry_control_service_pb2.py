@@ -23,9 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from synapsenet_api.registry.v1 import version_pb2 as synapsenet_dot_registry_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5synapsenet/registry/v1/registry_control_service.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\"+\n\x11\x43loseModelRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x14\n\x12\x43loseModelResponse2}\n\x16RegistryControlService\x12\x63\n\nCloseModel\x12).synapsenet.registry.v1.CloseModelRequest\x1a*.synapsenet.registry.v1.CloseModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5synapsenet/registry/v1/registry_control_service.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$synapsenet/registry/v1/version.proto\"+\n\x11\x43loseModelRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x14\n\x12\x43loseModelResponse\"\x9f\x02\n\x17KeepVersionStateRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32$.synapsenet.registry.v1.VersionStateB\x04\xe2\x41\x01\x02\x12;\n\tcondition\x18\x04 \x01(\x0b\x32(.synapsenet.registry.v1.VersionCondition\x12\x16\n\x08sequence\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\x1a\n\x18KeepVersionStateResponse2\xf4\x01\n\x16RegistryControlService\x12\x63\n\nCloseModel\x12).synapsenet.registry.v1.CloseModelRequest\x1a*.synapsenet.registry.v1.CloseModelResponse\x12u\n\x10KeepVersionState\x12/.synapsenet.registry.v1.KeepVersionStateRequest\x1a\x30.synapsenet.registry.v1.KeepVersionStateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +36,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CLOSEMODELREQUEST'].fields_by_name['model_id']._loaded_options = None
   _globals['_CLOSEMODELREQUEST'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
-  _globals['_CLOSEMODELREQUEST']._serialized_start=114
-  _globals['_CLOSEMODELREQUEST']._serialized_end=157
-  _globals['_CLOSEMODELRESPONSE']._serialized_start=159
-  _globals['_CLOSEMODELRESPONSE']._serialized_end=179
-  _globals['_REGISTRYCONTROLSERVICE']._serialized_start=181
-  _globals['_REGISTRYCONTROLSERVICE']._serialized_end=306
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['model_id']._loaded_options = None
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['state']._serialized_options = b'\342A\001\002'
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['sequence']._loaded_options = None
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['sequence']._serialized_options = b'\342A\001\002'
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['change_time']._loaded_options = None
+  _globals['_KEEPVERSIONSTATEREQUEST'].fields_by_name['change_time']._serialized_options = b'\342A\001\002'
+  _globals['_CLOSEMODELREQUEST']._serialized_start=185
+  _globals['_CLOSEMODELREQUEST']._serialized_end=228
+  _globals['_CLOSEMODELRESPONSE']._serialized_start=230
+  _globals['_CLOSEMODELRESPONSE']._serialized_end=250
+  _globals['_KEEPVERSIONSTATEREQUEST']._serialized_start=253
+  _globals['_KEEPVERSIONSTATEREQUEST']._serialized_end=540
+  _globals['_KEEPVERSIONSTATERESPONSE']._serialized_start=542
+  _globals['_KEEPVERSIONSTATERESPONSE']._serialized_end=568
+  _globals['_REGISTRYCONTROLSERVICE']._serialized_start=571
+  _globals['_REGISTRYCONTROLSERVICE']._serialized_end=815
 # @@protoc_insertion_point(module_scope)

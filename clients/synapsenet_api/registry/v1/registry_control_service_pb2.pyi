@@ -5,6 +5,8 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from synapsenet_api.registry.v1 import version_pb2 as _version_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -54,3 +56,70 @@ class CloseModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloseModelResponse: _TypeAlias = CloseModelResponse  # noqa: Y015
+
+@_typing.final
+class KeepVersionStateRequest(_message.Message):
+    """Where a version is in its life."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The model's id; not its name."""
+    version: _builtins.int
+    """The version's number, from 1."""
+    state: _version_pb2.VersionState.ValueType
+    """Its state."""
+    sequence: _builtins.int
+    """The number of the model's event that brought this about, from 1; an older one changes nothing."""
+    reason: _builtins.str
+    """Why, for the record."""
+    @_builtins.property
+    def condition(self) -> _version_pb2.VersionCondition:
+        """What is wrong with it; absent: nothing."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was."""
+
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        state: _version_pb2.VersionState.ValueType = ...,
+        condition: _version_pb2.VersionCondition | None = ...,
+        sequence: _builtins.int = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "condition", b"condition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "condition", b"condition", "model_id", b"model_id", "reason", b"reason", "sequence", b"sequence", "state", b"state", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepVersionStateRequest: _TypeAlias = KeepVersionStateRequest  # noqa: Y015
+
+@_typing.final
+class KeepVersionStateResponse(_message.Message):
+    """The registry shows that, or something newer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepVersionStateResponse: _TypeAlias = KeepVersionStateResponse  # noqa: Y015

@@ -40,6 +40,11 @@ class RegistryControlServiceStub:
                 request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.CloseModelRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.CloseModelResponse.FromString,
                 _registered_method=True)
+        self.KeepVersionState = channel.unary_unary(
+                '/synapsenet.registry.v1.RegistryControlService/KeepVersionState',
+                request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryControlServiceServicer:
@@ -54,6 +59,13 @@ class RegistryControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def KeepVersionState(self, request, context):
+        """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +73,11 @@ def add_RegistryControlServiceServicer_to_server(servicer, server):
                     servicer.CloseModel,
                     request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.CloseModelRequest.FromString,
                     response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.CloseModelResponse.SerializeToString,
+            ),
+            'KeepVersionState': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepVersionState,
+                    request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.FromString,
+                    response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +108,33 @@ class RegistryControlService:
             '/synapsenet.registry.v1.RegistryControlService/CloseModel',
             synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.CloseModelRequest.SerializeToString,
             synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.CloseModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepVersionState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.registry.v1.RegistryControlService/KeepVersionState',
+            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.SerializeToString,
+            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class RegistryControlServiceStub:
     """Take no more versions for a model, because it is being deleted. FAILED_PRECONDITION if it has versions. Closing a model
     that is closed, or that the registry never heard of, succeeds.
     """
+    KeepVersionState: _grpc.UnaryUnaryMultiCallable[_registry_control_service_pb2.KeepVersionStateRequest, _registry_control_service_pb2.KeepVersionStateResponse]
+    """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
 
 @_typing.type_check_only
 class RegistryControlServiceAsyncStub(RegistryControlServiceStub):
@@ -47,6 +49,8 @@ class RegistryControlServiceAsyncStub(RegistryControlServiceStub):
     """Take no more versions for a model, because it is being deleted. FAILED_PRECONDITION if it has versions. Closing a model
     that is closed, or that the registry never heard of, succeeds.
     """
+    KeepVersionState: _aio.UnaryUnaryMultiCallable[_registry_control_service_pb2.KeepVersionStateRequest, _registry_control_service_pb2.KeepVersionStateResponse]  # type: ignore[assignment]
+    """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
 
 class RegistryControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the platform's own services ask of the registry; reachable only with the mesh's identity."""
@@ -60,5 +64,13 @@ class RegistryControlServiceServicer(metaclass=_abc_1.ABCMeta):
         """Take no more versions for a model, because it is being deleted. FAILED_PRECONDITION if it has versions. Closing a model
         that is closed, or that the registry never heard of, succeeds.
         """
+
+    @_abc_1.abstractmethod
+    def KeepVersionState(
+        self,
+        request: _registry_control_service_pb2.KeepVersionStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_control_service_pb2.KeepVersionStateResponse, _abc.Awaitable[_registry_control_service_pb2.KeepVersionStateResponse]]:
+        """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
 
 def add_RegistryControlServiceServicer_to_server(servicer: RegistryControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
