@@ -339,6 +339,16 @@ class HistoryRecordsContract:
             await work.run(lambda tx, one=one: tx.reports.put(one))  # type: ignore[misc]
         assert await work.read(lambda tx: tx.reports.newest(MODEL, 1)) == again
 
+    async def test_a_reader_is_found_where_it_moved_to_last(self, work: Work) -> None:
+        async def position(name: str) -> int:
+            return await work.read(lambda tx: tx.marks.position(name))
+
+        assert await position("a") == 0
+        for place in (5, 1 << 40, 7):
+            await work.run(lambda tx, place=place: tx.marks.move("a", place))  # type: ignore[misc]
+            assert await position("a") == place
+        assert await position("b") == 0
+
 
 BEGUN = (OperationState.RUNNING, OperationState.COMPENSATING, OperationState.NEEDS_ATTENTION)
 ENDED = (OperationState.SUCCEEDED, OperationState.COMPENSATED, OperationState.FAILED, OperationState.RESOLVED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from synapsenet.adapters.sql.lifecycle.history import SqlHistory, SqlReports
+from synapsenet.adapters.sql.lifecycle.history import SqlHistory, SqlMarks, SqlReports
 from synapsenet.adapters.sql.lifecycle.operations import SqlOperations
 from synapsenet.adapters.sql.lifecycle.tables import metadata
 from synapsenet.adapters.sql.lifecycle.versions import SqlFences, SqlVersions
@@ -24,3 +24,4 @@ class SqlLifecycleWork(SqlUnitOfWork, LifecycleWork):
         self.operations = SqlOperations(connection)
         self.history = SqlHistory(connection)
         self.reports = SqlReports(connection)
+        self.marks = SqlMarks(connection)

@@ -1,15 +1,15 @@
-"""What happened: transitions by the number of the event that recorded them, and what validations found."""
+"""What happened: transitions by the number of the event that recorded them, what validations found, and who has read how far."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, text, update
 
-from synapsenet.adapters.sql.lifecycle.tables import reports, transitions
+from synapsenet.adapters.sql.lifecycle.tables import marks, reports, transitions
 from synapsenet.lifecycle.model import Caller, Transition
-from synapsenet.lifecycle.ports import History, HistoryQuery, Reports
+from synapsenet.lifecycle.ports import History, HistoryQuery, Marks, Reports
 from synapsenet.lifecycle.report import ValidationReport
 from synapsenet.platform.records import decode, encode
 
@@ -23,6 +23,10 @@ _NEWEST = (
     .where(reports.c.model_id == bindparam("of_model"), reports.c.version == bindparam("of_version"))
     .order_by(reports.c.number.desc())
     .limit(1)
+)
+_POSITION = select(marks.c.position).where(marks.c.name == bindparam("of_name"))
+_MOVE = text(
+    "INSERT INTO marks (name, position) VALUES (:name, :position) ON CONFLICT (name) DO UPDATE SET position = excluded.position"
 )
 
 
@@ -77,6 +81,19 @@ class SqlReports(Reports):
     def newest(self, model_id: str, version: int) -> ValidationReport | None:
         stored = self._connection.execute(_NEWEST, {"of_model": model_id, "of_version": version}).scalar()
         return None if stored is None else decode(ValidationReport, stored)
+
+
+class SqlMarks(Marks):
+    """The table `marks`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def position(self, name: str) -> int:
+        return self._connection.execute(_POSITION, {"of_name": name}).scalar() or 0
+
+    def move(self, name: str, position: int) -> None:
+        self._connection.execute(_MOVE, {"name": name, "position": position})
 
 
 def _to_row(transition: Transition) -> dict[str, Any]:

@@ -96,3 +96,10 @@ reports = Table(
     Index("ix_reports_version", "model_id", "version", "number"),
     sqlite_autoincrement=True,
 )
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)

@@ -1,4 +1,4 @@
-"""Versions with their fences, operations, transitions and reports."""
+"""Versions with their fences, operations, transitions, reports, and how far readers of the log came."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -91,3 +91,8 @@ def _history() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_reports_version", "reports", ["model_id", "version", "number"])
+    op.create_table(
+        "marks",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("position", sa.BigInteger, nullable=False),
+    )
