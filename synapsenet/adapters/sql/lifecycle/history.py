@@ -1,4 +1,4 @@
-"""What happened: transitions by the number of the event that recorded them, what validations found, and who has read how far."""
+"""What happened: transitions, each by the number of its event; what validations found; and who has read how far."""
 
 from __future__ import annotations
 
