@@ -36,10 +36,10 @@ class StepCall:
 
     operation_id: str
     step: str
+    saga: str = ""
     saga_version: int
     model_id: str
     version: int
-    saga: str = ""
     input: Json = field(default_factory=dict)
 
 

@@ -103,6 +103,10 @@ class Version:
         condition: None: nothing is wrong.
         signature: as declared, else as the artifact says; None: not known.
         artifact: None until it was uploaded; it never changes afterwards.
+        offered: the artifact has come, and the lifecycle's coordinator has yet to take it; it is part of the next update.
+        sealed: no alias may point to it any more.
+        sequence: of the coordinator's event that state and condition are of; 0: it has said nothing yet. No part of what the
+            version is.
         revision: grows by one with every update, from 1.
         aliases: those that point here, in the order of their names; filled in by whoever reads, moving one is no update.
     """
@@ -118,6 +122,9 @@ class Version:
     metrics: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     artifact: VersionArtifact | None = None
+    offered: bool = False
+    sealed: bool = False
+    sequence: int = field(default=0, compare=False)
     revision: int = 1
     created_at: datetime
     updated_at: datetime

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synapsenet.platform.work import UnitOfWork
+from synapsenet.platform.participation import ParticipantWork
 from synapsenet.registry.model import Alias, Format, RegisteredModel, State, Version
 from synapsenet.registry.signature import Signature
 
@@ -63,7 +63,7 @@ class Aliases(ABC):
         """Up to `limit` aliases with names after `after`, in the order of their names."""
 
 
-class RegistryWork(UnitOfWork):
+class RegistryWork(ParticipantWork):
     """One transaction over the registry."""
 
     models: RegisteredModels

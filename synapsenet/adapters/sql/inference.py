@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from synapsenet.adapters.sql.participation import ParticipationTables, SqlStepNotes
 from synapsenet.adapters.sql.tables import UtcDateTime, add_platform_tables
 from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork
 from synapsenet.inference.model import BatchingPolicy, Condition, Deployment, DeploymentState, VersionKey
@@ -35,6 +36,7 @@ from synapsenet.platform.work import Request
 
 metadata = MetaData()
 add_platform_tables(metadata)
+participation = ParticipationTables(metadata)
 
 deployments = Table(
     "deployments",
@@ -69,6 +71,7 @@ class SqlInferenceWork(SqlUnitOfWork, InferenceWork):
     def __init__(self, connection: Connection, context: CommitContext) -> None:
         super().__init__(connection, context)
         self.deployments = SqlDeployments(connection)
+        self.step_notes = SqlStepNotes(connection, participation)
 
 
 class SqlDeployments(Deployments):

@@ -20,12 +20,15 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    false,
     insert,
     or_,
     select,
+    text,
     update,
 )
 
+from synapsenet.adapters.sql.participation import ParticipationTables, SqlStepNotes
 from synapsenet.adapters.sql.tables import UtcDateTime, add_platform_tables
 from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork
 from synapsenet.platform.records import decode, encode
@@ -37,6 +40,7 @@ T = TypeVar("T")
 
 metadata = MetaData()
 add_platform_tables(metadata)
+participation = ParticipationTables(metadata)
 
 models = Table(
     "models",
@@ -65,6 +69,9 @@ versions = Table(
     Column("artifact_sha256", String),
     Column("artifact_size", BigInteger),
     Column("artifact_uploaded_at", UtcDateTime),
+    Column("artifact_offered", Boolean, nullable=False, server_default=false()),
+    Column("sealed", Boolean, nullable=False, server_default=false()),
+    Column("lifecycle_sequence", BigInteger, nullable=False, server_default=text("0")),
     Column("revision", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -170,6 +177,7 @@ class SqlRegistryWork(SqlUnitOfWork, RegistryWork):
         self.models = SqlRegisteredModels(connection)
         self.versions = SqlVersions(connection)
         self.aliases = SqlAliases(connection)
+        self.step_notes = SqlStepNotes(connection, participation)
 
 
 def _place(model_id: str, name: str) -> Any:
@@ -197,6 +205,9 @@ def _to_row(version: Version) -> dict[str, Any]:
         "artifact_sha256": None if artifact is None else artifact.sha256,
         "artifact_size": None if artifact is None else artifact.size,
         "artifact_uploaded_at": None if artifact is None else artifact.uploaded_at,
+        "artifact_offered": version.offered,
+        "sealed": version.sealed,
+        "lifecycle_sequence": version.sequence,
         "revision": version.revision,
         "created_at": version.created_at,
         "updated_at": version.updated_at,
@@ -223,6 +234,9 @@ def _from_row(row: Row[Any], names: tuple[str, ...]) -> Version:
             size=row.artifact_size,
             uploaded_at=row.artifact_uploaded_at,
         ),
+        offered=row.artifact_offered,
+        sealed=row.sealed,
+        sequence=row.lifecycle_sequence,
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,

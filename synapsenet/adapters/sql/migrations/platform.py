@@ -71,3 +71,21 @@ def add_sequencing(op: ModuleType) -> None:
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("parked_at", UtcDateTime, nullable=False),
     )
+
+
+def add_participation(op: ModuleType) -> None:
+    """What an area keeps of the steps that it carries out for sagas: a revision of an area that takes part calls this."""
+    op.create_table(
+        "participation_steps",
+        sa.Column("operation_id", sa.String, primary_key=True),
+        sa.Column("step", sa.String, primary_key=True),
+        sa.Column("direction", sa.String, primary_key=True),
+        sa.Column("result", sa.LargeBinary),
+        sa.Column("noted_at", UtcDateTime, nullable=False),
+    )
+    op.create_index("ix_participation_steps_noted_at", "participation_steps", ["noted_at"])
+    op.create_table(
+        "participation_fences",
+        sa.Column("model_id", sa.String, primary_key=True),
+        sa.Column("fence", sa.BigInteger, nullable=False),
+    )
