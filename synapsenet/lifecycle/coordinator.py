@@ -59,6 +59,14 @@ class Coordinator:
         """
         return await self._beginning.known(await self._catalogue.find(model, version), caller)
 
+    async def model_id(self, model: str) -> str:
+        """The id of the model with that id or name.
+
+        Raises:
+            NotFound: MODEL_UNKNOWN.
+        """
+        return await self._catalogue.model_id(model)
+
     async def status(self, model: str, version: int) -> tuple[VersionStatus, tuple[str, ...]]:
         """Where a version is, and the events that may happen to it now.
 
@@ -66,7 +74,11 @@ class Coordinator:
             NotFound: MODEL_UNKNOWN or VERSION_UNKNOWN.
         """
         status = await self.adopt(model, version, Caller())
-        return status, () if status.operation_id else self._machine.allowed(status.state)
+        return status, self.allowed(status)
+
+    def allowed(self, status: VersionStatus) -> tuple[str, ...]:
+        """The events that may happen to a version that is as `status` says."""
+        return () if status.operation_id else self._machine.allowed(status.state)
 
     async def history(self, model: str, query: HistoryQuery, page: PageRequest) -> Page[Transition]:
         """What happened to a model's versions, the newest first; `query.model_id` is filled in.

@@ -48,3 +48,8 @@ class OperationChanged:
 
 def aggregate(model_id: str) -> str:
     return f"model/{model_id}"
+
+
+def model_of(aggregate: str) -> str:
+    """The model whose events have this aggregate."""
+    return aggregate.removeprefix("model/")
