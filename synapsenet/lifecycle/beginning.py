@@ -12,7 +12,6 @@ from synapsenet.lifecycle.guards import VersionFacts, check_guards
 from synapsenet.lifecycle.ledger import accept, adopt, change, claim, version_changed
 from synapsenet.lifecycle.machine import Rule, StateMachine
 from synapsenet.lifecycle.model import Caller, Json, Operation, OperationState, StepState, VersionStatus, planned
-from synapsenet.lifecycle.options import LifecycleOptions
 from synapsenet.lifecycle.ports import Catalogue, LifecycleWork, Participant, StepCall
 from synapsenet.lifecycle.saga import SagaCatalogue
 from synapsenet.platform.locks import Held
@@ -32,7 +31,6 @@ class Beginning:
         catalogue: Catalogue,
         participants: Mapping[str, Participant],
         clock: Clock,
-        options: LifecycleOptions,
     ) -> None:
         self._machine = machine
         self._conclusion = Conclusion(machine)
@@ -41,7 +39,6 @@ class Beginning:
         self._catalogue = catalogue
         self._participants = participants
         self._clock = clock
-        self._options = options
 
     async def known(self, facts: VersionFacts, caller: Caller) -> VersionStatus:
         """Where the version is; one that the coordinator never heard of begins where the registry has it."""
@@ -71,6 +68,14 @@ class Beginning:
         check_guards(rule, facts)
         return rule
 
+    async def earlier(self, request: Request) -> Operation | None:
+        """What the same request began before; None: nothing.
+
+        Raises:
+            AlreadyExists: REQUEST_ID_REUSED.
+        """
+        return await self._work.read(lambda tx: _earlier(tx, request))
+
     async def begin(self, draft: Operation, request: Request, held: Held, *, expected: int | None) -> Operation:
         """Record that `draft` is at work; or give what the same request began before.
 
@@ -84,7 +89,7 @@ class Beginning:
             tx.remember(request, encode(operation.id))
             return accept(tx, operation)
 
-        if (earlier := await self._work.read(lambda tx: _earlier(tx, request))) is not None:
+        if (earlier := await self.earlier(request)) is not None:
             return earlier
         rule, status, operation = await self._intended(draft, held, expected)
 

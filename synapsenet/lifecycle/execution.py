@@ -196,19 +196,24 @@ class Execution:
         if seconds <= 0:
             raise DeadlineExceeded("OPERATION_TIMEOUT", f"the {self._operation.title} took too long", remedy="try again")
         calling = asyncio.ensure_future(participant.execute(self._call(step), fence=self._held.token, timeout=seconds))
-        poked = asyncio.ensure_future(self._poked.wait())
         try:
-            await asyncio.wait({calling, poked}, return_when=asyncio.FIRST_COMPLETED)
-            if not calling.done():
+            while not await self._is_done_before_poke(calling):
                 await self._read_again()
                 if self._operation.cancelling:
                     raise Cancelled(CANCELLED_BY_CALLER.reason, CANCELLED_BY_CALLER.message)
-                self._poked.clear()
             return await calling
         finally:
-            poked.cancel()
             calling.cancel()
-            await asyncio.gather(poked, calling, return_exceptions=True)
+            await asyncio.gather(calling, return_exceptions=True)
+
+    async def _is_done_before_poke(self, calling: asyncio.Future[Json]) -> bool:
+        poked = asyncio.ensure_future(self._poked.wait())
+        try:
+            await asyncio.wait({calling, poked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            poked.cancel()
+        self._poked.clear()
+        return calling.done()
 
     async def _prepared(self, number: int, result: Json) -> Json:
         """What undoing step `number` will need; nothing if there is no such step."""

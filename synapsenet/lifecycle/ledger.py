@@ -12,7 +12,7 @@ from datetime import datetime
 from synapsenet.errors import Aborted
 from synapsenet.lifecycle.events import ConditionChanged, OperationChanged, StepChanged, VersionTransitioned, aggregate
 from synapsenet.lifecycle.machine import Rule
-from synapsenet.lifecycle.model import OWN, Caller, Condition, Operation, Transition, VersionStatus
+from synapsenet.lifecycle.model import OWN, Caller, Condition, Operation, StepState, Transition, VersionStatus
 from synapsenet.lifecycle.ports import LifecycleWork
 
 
@@ -109,8 +109,8 @@ def change(tx: LifecycleWork, old: Operation, new: Operation, *, at: datetime) -
     if not tx.operations.replace(new, revision=old.revision):
         raise Aborted("OPERATION_CHANGED", f"operation {old.id} has changed", remedy="read it again")
     about = aggregate(new.model_id)
-    for before, after in zip(old.steps, new.steps, strict=True):
-        if after != before:
+    for place, after in enumerate(new.steps):
+        if after.state is not StepState.PENDING and old.steps[place : place + 1] != (after,):
             tx.events.append(about, StepChanged(operation_id=new.id, version=new.version, step=after))
     if (old.state, old.cancelling, old.waiting_for) != (new.state, new.cancelling, new.waiting_for):
         tx.events.append(about, OperationChanged(operation=new))

@@ -103,7 +103,12 @@ class StateMachine:
             f"version {title} is {state}, where {event} cannot happen",
             field="event",
             remedy=f"in {state} these can: {', '.join(allowed)}" if allowed else "create a new version",
-            metadata={"state": state, "event": event, "allowed": ",".join(allowed)},
+            metadata={
+                "state": state,
+                "event": event,
+                "allowed": ",".join(allowed),
+                "targets": ",".join(self.original_targets(state)),
+            },
         )
 
     def ending(self, state: str, event: str) -> Rule:

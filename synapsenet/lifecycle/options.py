@@ -13,6 +13,7 @@ class LifecycleOptions:
     Attributes:
         lease_s: seconds after which another coordinator may take over a model whose holder died.
         sweep_s: seconds between looks for operations that nobody carries on.
+        release_s: seconds for which even a caller without patience waits for a lock that no operation needs any more.
         longest_wait_s: seconds that an operation may wait for a model, whatever its caller asks for.
         compensation_attempts: failures of one compensation after which a person is asked to look; it is tried on.
         first_pause_s: seconds before the second attempt at a step; it doubles, and is spread by chance.
@@ -24,6 +25,7 @@ class LifecycleOptions:
 
     lease_s: float = 15.0
     sweep_s: float = 1.0
+    release_s: float = 2.0
     longest_wait_s: float = 3_600.0
     compensation_attempts: int = 5
     first_pause_s: float = 0.2

@@ -53,6 +53,8 @@ class Runner:
         self._feed = feed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pokes: dict[str, asyncio.Event] = {}
+        self._beginnings: dict[str, asyncio.Future[Operation]] = {}
+        self._is_stopped = False
 
     async def begin(self, draft: Operation, request: Request, *, expected: int | None, wait: float) -> Operation:
         """Begin `draft`, or have it wait up to `wait` seconds for its model; it goes on if its caller leaves.
@@ -61,7 +63,14 @@ class Runner:
             Aborted: MODEL_BUSY, another operation holds the model and `wait` is 0; VERSION_CHANGED.
             FailedPrecondition, InvalidArgument: as `Beginning.begin`.
         """
+        if (same := self._beginnings.get(request.id)) is not None:
+            await asyncio.wait({same})
+        if (earlier := await self._beginning.earlier(request)) is not None:
+            return earlier
         begun: asyncio.Future[Operation] = asyncio.get_running_loop().create_future()
+        if request.id:
+            self._beginnings[request.id] = begun
+            begun.add_done_callback(lambda _: self._beginnings.pop(request.id, None))
         self._spawn(draft.id, self._carry(draft, request, expected, wait, begun))
         return await asyncio.shield(begun)
 
@@ -70,7 +79,7 @@ class Runner:
         while True:
             try:
                 for operation in await self._tools.work.read(lambda tx: tx.operations.unended()):
-                    if operation.id not in self._tasks:
+                    if operation.id not in self._tasks and not self._is_stopped:
                         self._spawn(operation.id, self._resume(operation.id))
                 await self._overdue.end()
             except SynapseError as error:
@@ -87,7 +96,8 @@ class Runner:
                     poke.set()
 
     async def stop(self) -> None:
-        """Give up what is under way, for the next start."""
+        """Give up what is under way, for the next start, and take nothing up any more."""
+        self._is_stopped = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -110,7 +120,7 @@ class Runner:
     ) -> None:
         try:
             try:
-                async with self._holding(draft) as held:
+                async with self._holding(draft, wait=await self._release_time(draft)) as held:
                     operation = await self._beginning.begin(draft, request, held, expected=expected)
                     begun.set_result(operation)
                     if operation.id == draft.id:  # else it is what the same request began before
@@ -125,6 +135,11 @@ class Runner:
                 await self._await_turn(waiting)
         except SynapseError as error:
             self._tell(draft, begun, error)
+
+    async def _release_time(self, draft: Operation) -> float:
+        """Seconds to wait for a lock even without patience: one that no operation needs any more is about to be released."""
+        at_work = await self._tools.work.read(lambda tx: tx.operations.at_work(draft.model_id))
+        return self._tools.options.release_s if at_work is None else 0.0
 
     def _tell(self, draft: Operation, begun: asyncio.Future[Operation], error: SynapseError) -> None:
         if begun.done():
