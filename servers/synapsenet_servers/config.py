@@ -24,8 +24,10 @@ from synapsenet.errors import InvalidArgument
 from synapsenet.experiments.options import ExperimentsOptions
 from synapsenet.features.options import FeaturesOptions
 from synapsenet.inference.options import InferenceOptions
+from synapsenet.lifecycle.options import LifecycleOptions
 from synapsenet.models.options import ModelsOptions
 from synapsenet.monitoring.options import MonitoringOptions
+from synapsenet.platform.participant import ParticipationOptions
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.training.options import TrainingOptions
 from synapsenet_servers.artifact_options import ArtifactOptions
@@ -59,10 +61,12 @@ class Config(BaseSettings):
     etcd: EtcdOptions = Field(default_factory=EtcdOptions)
     postgres: PostgresOptions = Field(default_factory=PostgresOptions)
     retention: RetentionOptions = Field(default_factory=RetentionOptions)
+    participation: ParticipationOptions = Field(default_factory=ParticipationOptions)
     features: FeaturesOptions = Field(default_factory=FeaturesOptions)
     monitoring: MonitoringOptions = Field(default_factory=MonitoringOptions)
     models: ModelsOptions = Field(default_factory=ModelsOptions)
     registry: RegistryOptions = Field(default_factory=RegistryOptions)
+    lifecycle: LifecycleOptions = Field(default_factory=LifecycleOptions)
     inference: InferenceOptions = Field(default_factory=InferenceOptions)
     experiments: ExperimentsOptions = Field(default_factory=ExperimentsOptions)
     training: TrainingOptions = Field(default_factory=TrainingOptions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from synapsenet.errors import InvalidArgument, OutOfRange
@@ -22,7 +22,7 @@ async def after_position(feed: EventFeed, position: int, *, model_id: str = "") 
             yield event
 
 
-async def after_sequence(feed: EventFeed, sequence: int, *, model_id: str) -> AsyncIterator[Event]:
+async def after_sequence(feed: EventFeed, sequence: int, *, model_id: str) -> AsyncGenerator[Event, None]:
     """Events of a model after the one with the number `sequence`, the stored ones first.
 
     Raises:

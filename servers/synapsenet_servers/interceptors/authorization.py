@@ -13,6 +13,7 @@ from typing import Any
 from synapsenet.errors import PermissionDenied, SynapseError, Unauthenticated
 from synapsenet.platform.scopes import Scope
 from synapsenet_servers.interceptors.standing import Standing
+from synapsenet_servers.security.acting import act_for, forwarded
 from synapsenet_servers.security.callers import Bearers, spelled
 from synapsenet_servers.security.identity import described, spiffe_identity
 from synapsenet_servers.security.options import SecurityOptions
@@ -57,7 +58,9 @@ class Authorization:
             return
         identity = spiffe_identity(context.auth_context())
         if identity == self._mesh:
+            act_for(forwarded(context.invocation_metadata()) or identity)
             return
+        act_for("" if identity == self._edge else identity)  # the edge calls for others, whom their tokens name
         try:
             if wanted.access is Access.MESH:
                 raise _not_the_mesh(method, identity, self._mesh)
@@ -84,6 +87,7 @@ class Authorization:
         if self._bearers is None:
             raise Unauthenticated("TOKENS_UNKNOWN", "this server knows no tokens", remedy="call another one")
         caller = await self._bearers.identify(token)
+        act_for(caller.name)
         if not caller.may(wanted):
             raise PermissionDenied(
                 "SCOPE_MISSING",

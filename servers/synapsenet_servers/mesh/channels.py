@@ -1,4 +1,5 @@
-"""Channels from one part of the platform to another: retries of what was not taken, and a deadline on every unary call."""
+"""Channels from one part of the platform to another: retries of what was not taken, a deadline on every unary call, and for
+whom it is made."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 import grpc
 
 from synapsenet_servers import telemetry
+from synapsenet_servers.security.acting import header
 
 _DEADLINE_S = 30.0
 _MESSAGE_BYTES = 128 << 20
@@ -37,7 +39,8 @@ def open_channel(address: str, *, patient: bool = False) -> grpc.aio.Channel:
     Args:
         patient: calls wait, up to their deadline, for a listener that is away, as a host's Envoy is while it is restarted.
     """
-    interceptors: Any = [DefaultDeadline(), *telemetry.current().channel_interceptors()]  # the last one stands next to the wire
+    seen = telemetry.current().channel_interceptors()
+    interceptors: Any = [DefaultDeadline(), OnBehalf(), *seen]  # the last one stands next to the wire
     return grpc.aio.insecure_channel(
         address,
         options=[
@@ -62,4 +65,13 @@ class DefaultDeadline(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[typ
     async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         if details.timeout is None:
             details = details._replace(timeout=_DEADLINE_S)
+        return await continuation(details, request)
+
+
+class OnBehalf(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]  # not generic at run time
+    """Says with a unary call for whom it is made; who answers believes it of the mesh alone."""
+
+    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        if (told := header()) is not None:
+            details = details._replace(metadata=grpc.aio.Metadata(*(details.metadata or ()), told))
         return await continuation(details, request)
