@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import grpc
 
 from synapsenet.errors import Internal
-from synapsenet_servers.bootstrap.role import Platform, Role, Task
+from synapsenet_servers.bootstrap.participation import participation
+from synapsenet_servers.bootstrap.role import Platform, Role, Service, Task
 from synapsenet_servers.children.supervisor import Child
 from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.not_yet_available.row import Row
@@ -104,7 +105,7 @@ async def hosting(
     async with AsyncExitStack() as stack:
         assembled = [await assemble(platform, stack) for assemble in roles.values()]
         external = [service for role in assembled for service in role.services]
-        control = [service for role in assembled for service in role.control]
+        control = _control(assembled)
         options = platform.config.server
         outside = Server(external, outer, options=options, absent=rows)
         inside = Server([*external, *control], [platform.mesh], options=options, absent=rows)
@@ -129,7 +130,7 @@ async def hosting_behind_envoy(
     async with AsyncExitStack() as stack:
         assembled = [await assemble(platform, stack) for assemble in roles.values()]
         server = Server(
-            [service for role in assembled for service in (*role.services, *role.control)],
+            [*(service for role in assembled for service in role.services), *_control(assembled)],
             [listen],
             options=platform.config.server,
             absent=absent,
@@ -138,6 +139,13 @@ async def hosting_behind_envoy(
             vouched=[service for role in assembled if role.voucher for service in role.voucher.services],
         )
         yield await _started(stack, platform, assembled, [server])
+
+
+def _control(assembled: Sequence[Role]) -> list[Service]:
+    """The control services of all roles, and the one by which they take part in sagas."""
+    taking_part = [role.participant for role in assembled if role.participant is not None]
+    own = [service for role in assembled for service in role.control]
+    return [*own, *([participation(taking_part)] if taking_part else [])]
 
 
 async def _started(stack: AsyncExitStack, platform: Platform, assembled: Sequence[Role], servers: Sequence[Server]) -> Host:

@@ -17,6 +17,7 @@ from synapsenet.ids import IdSource
 from synapsenet.platform.artifacts import ArtifactStore
 from synapsenet.platform.locks import Locks
 from synapsenet.platform.membership import Membership
+from synapsenet.platform.participant import Participant
 from synapsenet.platform.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Role:
         services: reachable from outside, through the edge.
         control: reachable only with the mesh's identity.
         tasks: its background work.
+        participant: its part in sagas; None: it takes none. A process serves those of all its roles as one service.
         voucher: for a role that answers for others.
         told: lines for whoever starts it: where else it listens.
     """
@@ -111,6 +113,7 @@ class Role:
     services: Sequence[Service]
     control: Sequence[Service] = ()
     tasks: Sequence[Task] = ()
+    participant: Participant[Any] | None = None
     voucher: Voucher | None = None
     told: Sequence[str] = ()
 

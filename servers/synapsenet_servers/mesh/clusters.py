@@ -40,6 +40,7 @@ class Behind:
         clusters: all of them.
         edge: by service, the cluster for calls from outside.
         mesh: by service, the cluster for calls between services; empty where Envoy does not carry those.
+        roles: by role, the cluster for those calls that name the role themselves.
         retry: how a route tries again.
     """
 
@@ -47,6 +48,7 @@ class Behind:
     edge: Mapping[str, str]
     retry: Tree
     mesh: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 def one_server(options: EdgeOptions, descriptors: FileDescriptorSet, socket: Path) -> Behind:
@@ -96,6 +98,7 @@ def every_role(
         clusters=clusters,
         edge={name: f"{EDGE}/{roles[name]}" for name in sorted(outside)} if options.edge else {},
         mesh={name: f"{MESH}/{role}" for name, role in sorted(roles.items())},
+        roles={role: f"{MESH}/{role}" for role in sorted(set(roles.values()))},
         retry=_retry(options),
     )
 

@@ -48,7 +48,7 @@ def bootstrap(
         )
     if mesh_socket:
         # Services are bounded by the calls of each role: people who take all connections must not cut services off.
-        listeners.append(mesh_listener(mesh_socket, behind.mesh, behind.retry) | {"ignore_global_conn_limit": True})
+        listeners.append(mesh_listener(mesh_socket, behind) | {"ignore_global_conn_limit": True})
     return {
         "node": {"id": "edge", "cluster": "synapsenet"},
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},

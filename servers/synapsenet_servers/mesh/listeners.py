@@ -8,6 +8,8 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from synapsenet_servers.mesh.addressing import HEADER, PARTICIPANTS
+from synapsenet_servers.mesh.clusters import Behind
 from synapsenet_servers.mesh.descriptors import transcoded_services
 from synapsenet_servers.mesh.options import EdgeOptions
 from synapsenet_servers.mesh.refusals import WEB_FORM, local_reply_config
@@ -16,6 +18,9 @@ from synapsenet_servers.mesh.typed import Tree, named, typed
 _FILTERS = "envoy.extensions.filters"
 _BODY_LIMIT = "envoy.filters.http.buffer"
 _MANAGER = f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"
+
+# Envoy has no deadline of its own, it keeps to the caller's `grpc-timeout`.
+_TO_ITS_END: Tree = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
 
 # Calls between services are many on few connections; one service's connection must not be its bound.
 _MESH_STREAMS = 10_000
@@ -71,7 +76,7 @@ def edge_listeners(
     ]
 
 
-def mesh_listener(socket: Path, routes: Mapping[str, str], retry: Tree) -> Tree:
+def mesh_listener(socket: Path, behind: Behind) -> Tree:
     """The socket for calls between services: gRPC alone, passed on as it comes, with nothing added."""
     manager = named(
         "envoy.filters.network.http_connection_manager",
@@ -87,7 +92,7 @@ def mesh_listener(socket: Path, routes: Mapping[str, str], retry: Tree) -> Tree:
         stream_idle_timeout="0s",
         http2_protocol_options={"max_concurrent_streams": _MESH_STREAMS},
         local_reply_config=local_reply_config(),
-        route_config={"name": "mesh", "virtual_hosts": [_routes(routes, retry, bodies=False)]},
+        route_config={"name": "mesh", "virtual_hosts": [_mesh_routes(behind)]},
         http_filters=[_router()],
     )
     return {
@@ -98,8 +103,24 @@ def mesh_listener(socket: Path, routes: Mapping[str, str], retry: Tree) -> Tree:
     }
 
 
+def _mesh_routes(behind: Behind) -> Tree:
+    """As `_routes`, after those for calls that name the role which is to answer."""
+    named_roles = [
+        {
+            "match": {
+                "prefix": f"/{PARTICIPANTS}/",
+                "headers": [{"name": HEADER, "string_match": {"exact": role}}],
+            },
+            "route": _TO_ITS_END | {"cluster": cluster},
+        }
+        for role, cluster in behind.roles.items()
+    ]
+    served = _routes(behind.mesh, behind.retry, bodies=False)
+    return served | {"routes": [*named_roles, *served["routes"]]}
+
+
 def _routes(clusters: Mapping[str, str], retry: Tree, *, bodies: bool) -> Tree:
-    """One route for each service; Envoy has no deadline of its own, it keeps to the caller's `grpc-timeout`."""
+    """One route for each service."""
     # These are gRPC's paths: its streams must not wait for their end.
     streaming = {_BODY_LIMIT: typed(f"{_FILTERS}.http.buffer.v3.BufferPerRoute", disabled=True)}
     return {
@@ -109,7 +130,7 @@ def _routes(clusters: Mapping[str, str], retry: Tree, *, bodies: bool) -> Tree:
         "routes": [
             {
                 "match": {"prefix": f"/{service}/"},
-                "route": {"cluster": cluster, "timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}},
+                "route": _TO_ITS_END | {"cluster": cluster},
             }
             | ({"typed_per_filter_config": streaming} if bodies else {})
             for service, cluster in clusters.items()

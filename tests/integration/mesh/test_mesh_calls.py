@@ -9,9 +9,17 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from synapsenet_api.lifecycle.v1 import participant_control_service_pb2 as participant
+from synapsenet_api.lifecycle.v1.participant_control_service_pb2_grpc import ParticipantControlServiceStub
 from synapsenet_api.registry.v1 import registry_control_service_pb2 as control
 from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import RegistryControlServiceStub
+from synapsenet_servers.mesh.addressing import addressed_to
 from tests.integration.mesh.small_mesh import SmallMesh, small_mesh
+
+STEP = participant.ExecuteStepRequest(
+    call=participant.StepCall(operation_id="op-1", step="load", saga_version=1, model_id="m", version=1, participant="any"),
+    fence=participant.Fence(token=1),
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="mesh")
@@ -60,6 +68,16 @@ async def test_control_services_are_on_the_mesh_and_not_on_the_edge(mesh: SmallM
             await stub.CloseModel(control.CloseModelRequest(model_id="m"), timeout=5)
         codes.append(refusal.value.code())
     assert codes == [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED]
+
+
+async def test_a_call_that_names_its_role_comes_to_that_role(mesh: SmallMesh) -> None:
+    codes = []
+    for metadata in (addressed_to("experiments"), addressed_to("inference"), ()):
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await ParticipantControlServiceStub(mesh.channel()).ExecuteStep(STEP, timeout=5, metadata=metadata)
+        codes.append(refusal.value.code())
+    # The replica of experiments answers that it takes no part; of the others there is none.
+    assert codes == [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE]
 
 
 async def test_a_role_that_nobody_serves_is_unavailable_at_once_and_in_our_words(mesh: SmallMesh) -> None:

@@ -12,6 +12,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from synapsenet.errors import InvalidArgument
+from synapsenet_servers.mesh.addressing import PARTICIPANTS
 from synapsenet_servers.mesh.clusters import Behind, all_roles, every_role
 from synapsenet_servers.mesh.descriptors import CARRIED
 from synapsenet_servers.mesh.envoy import bootstrap
@@ -63,6 +64,24 @@ def test_each_service_is_routed_to_its_role_and_what_all_carry_to_the_mesh_itsel
     assert made.mesh["inference.GRPCInferenceService"] == "mesh/inference"
     assert {made.edge[name] for name in CARRIED} == {"edge/mesh"}
     assert all_roles(contracts()) == ["inference", "mesh", "models", "registry"]
+
+
+def test_a_call_that_names_its_role_is_routed_there_before_its_service_is_looked_at(tmp_path: Path) -> None:
+    socket = Path("/run/mesh.sock")
+    tree = bootstrap(
+        EdgeOptions(),
+        contracts(),
+        behind(tmp_path, edge=False),
+        descriptor_file=tmp_path / "x",
+        admin_socket=tmp_path / "a",
+        mesh_socket=socket,
+    )
+    manager = tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+    named = [route for route in routes if "headers" in route["match"]]
+    assert routes[: len(named)] == named
+    (registry,) = [one for one in named if one["match"]["headers"][0]["string_match"] == {"exact": "registry"}]
+    assert (registry["match"]["prefix"], registry["route"]["cluster"]) == (f"/{PARTICIPANTS}/", "mesh/registry")
 
 
 def test_control_services_have_no_way_in_from_the_edge(tmp_path: Path) -> None:
