@@ -17,12 +17,13 @@ from synapsenet_api.registry.v1 import registry_service_pb2 as registry_pb
 from synapsenet_api.registry.v1 import version_pb2
 from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import RegistryControlServiceStub
 from synapsenet_api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
+from synapsenet_servers.mesh.addressing import addressed_to
 from synapsenet_servers.peers.failures import asked
+from synapsenet_servers.translate.participation import to_fence
 from synapsenet_servers.translate.structs import from_struct, to_struct
 from synapsenet_servers.translate.times import to_timestamp
 
 _PREFIX = "VERSION_STATE_"
-_TOKEN_BITS = 40  # of a fence; above them stands the epoch of the store that gave it
 
 
 class GrpcCatalogue(Catalogue):
@@ -79,23 +80,24 @@ class GrpcParticipant(Participant):
 
     def __init__(self, name: str, channel: grpc.aio.Channel) -> None:
         self._name = name
+        self._address = addressed_to(name)
         self._steps = ParticipantControlServiceStub(channel)
 
     async def prepare(self, call: StepCall, *, fence: int, timeout: float) -> Json:
-        request = step_pb.PrepareStepRequest(call=self._call(call), fence=_fence(fence))
-        response = await asked(self._steps.PrepareStep(request, timeout=timeout), self._name)
+        request = step_pb.PrepareStepRequest(call=self._call(call), fence=to_fence(fence))
+        response = await asked(self._steps.PrepareStep(request, timeout=timeout, metadata=self._address), self._name)
         return from_struct(response.compensation_input, field="compensation_input")
 
     async def execute(self, call: StepCall, *, fence: int, timeout: float) -> Json:
-        request = step_pb.ExecuteStepRequest(call=self._call(call), fence=_fence(fence))
-        response = await asked(self._steps.ExecuteStep(request, timeout=timeout), self._name)
+        request = step_pb.ExecuteStepRequest(call=self._call(call), fence=to_fence(fence))
+        response = await asked(self._steps.ExecuteStep(request, timeout=timeout, metadata=self._address), self._name)
         return from_struct(response.result, field="result")
 
     async def compensate(self, call: StepCall, compensation_input: Json, *, fence: int, timeout: float) -> None:
         request = step_pb.CompensateStepRequest(
-            call=self._call(call), fence=_fence(fence), compensation_input=to_struct(compensation_input)
+            call=self._call(call), fence=to_fence(fence), compensation_input=to_struct(compensation_input)
         )
-        await asked(self._steps.CompensateStep(request, timeout=timeout), self._name)
+        await asked(self._steps.CompensateStep(request, timeout=timeout, metadata=self._address), self._name)
 
     def _call(self, call: StepCall) -> step_pb.StepCall:
         return step_pb.StepCall(
@@ -108,10 +110,6 @@ class GrpcParticipant(Participant):
             participant=self._name,
             input=to_struct(call.input),
         )
-
-
-def _fence(token: int) -> step_pb.Fence:
-    return step_pb.Fence(epoch=token >> _TOKEN_BITS, token=token & ((1 << _TOKEN_BITS) - 1))
 
 
 def _condition(condition: Condition) -> version_pb2.VersionCondition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synapsenet.errors import InvalidArgument
 from synapsenet.platform.participation import StepCall
 from synapsenet_api.lifecycle.v1 import participant_control_service_pb2 as pb
-from synapsenet_servers.translate.structs import from_struct, to_struct
+from synapsenet_servers.translate.structs import from_struct
 
 _TOKEN_BITS = 40
 _EPOCH_BITS = 23  # together they fit into 63 bits, which is what databases count with
@@ -20,19 +20,6 @@ def step_call(wire: pb.StepCall) -> StepCall:
         model_id=wire.model_id,
         version=wire.version,
         input=from_struct(wire.input, field="call.input"),
-    )
-
-
-def to_step_call(call: StepCall, *, participant: str) -> pb.StepCall:
-    return pb.StepCall(
-        operation_id=call.operation_id,
-        step=call.step,
-        saga=call.saga,
-        saga_version=call.saga_version,
-        model_id=call.model_id,
-        version=call.version,
-        participant=participant,
-        input=to_struct(call.input),
     )
 
 
