@@ -1,46 +1,37 @@
-"""A version's way into service and out of it, each step recorded before it is taken.
+"""Deployments as their callers ask for them: judged here first, then carried out by a lifecycle operation.
 
-A deployment is LOADING from the first record on, SERVING once the registry knows, DRAINING from the wish to end it until the
-registry knows that too; then it is gone. Whatever a crash leaves is carried on at the next start: LOADING is loaded, DRAINING
-is ended, and a version that should serve and cannot be loaded is FAILED with its reason, and tried again.
-
-Several replicas share the records. Whoever takes a deployment from one state to the next holds its lock meanwhile; the others
-hear of the change, and load or let go what was decided.
+What becomes of a version is the coordinator's to decide; its operation comes back to this area step by step (`steps/`). A call
+that is repeated with its request id gets the first one's answer, whichever replica it reaches and whatever was killed
+meanwhile: the answer is recorded in the commit that ends the operation's work here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
 from synapsenet.clock import Clock
-from synapsenet.errors import FailedPrecondition, Internal, NotFound, SynapseError
+from synapsenet.errors import Aborted, AlreadyExists, NotFound, SynapseError, Unavailable
 from synapsenet.inference.availability import refuse_what_is_to_come
-from synapsenet.inference.exclusion import Exclusion, deployed_already, moved_on, under_way
-from synapsenet.inference.following import Follower, Step, Steps, next_step
-from synapsenet.inference.loading import Loader
+from synapsenet.inference.following import Follower
+from synapsenet.inference.intention import artifact_missing, intended
 from synapsenet.inference.model import (
-    BatchingPolicy,
     Condition,
     Deployment,
     DeploymentFailed,
-    DeploymentRestored,
     DeploymentState,
-    ModelDeployed,
-    ModelUndeployed,
     VersionKey,
+    aggregate,
 )
 from synapsenet.inference.options import InferenceOptions
-from synapsenet.inference.ports import InferenceWork, RegisteredVersion, Registry
-from synapsenet.inference.residents import Resident, Residents
+from synapsenet.inference.ports import InferenceWork, Lifecycle, RegisteredVersion, Registry
+from synapsenet.inference.residents import Residents
+from synapsenet.inference.run_options import RunOptions
 from synapsenet.inference.wish import DeploymentWish, DeterminismMode
-from synapsenet.platform.events import EventFeed
-from synapsenet.platform.locks import Locks
-from synapsenet.platform.records import decode, encode
-from synapsenet.platform.work import ANONYMOUS, Request, WorkFactory
+from synapsenet.platform.records import decode
+from synapsenet.platform.work import Request, WorkFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +41,10 @@ class _UnderWay:
 
 
 class Deployer:
-    """Carries deployments out, one at a time for a version; what has begun goes on if its caller leaves.
+    """Has versions deployed and undeployed; what has begun goes on if its caller leaves.
 
     Args:
-        locks: shared by all replicas.
-        feed: the area's events, by which other replicas' deeds are heard.
-
-    Attributes:
-        follower: hears what other replicas do.
-        restored: every deployment of an earlier run was loaded, or failed to be.
+        follower: hears what other replicas, and operations, do.
     """
 
     def __init__(
@@ -66,71 +52,56 @@ class Deployer:
         *,
         work: WorkFactory[InferenceWork],
         registry: Registry,
-        loader: Loader,
+        lifecycle: Lifecycle,
         residents: Residents,
+        follower: Follower,
         clock: Clock,
         options: InferenceOptions,
-        locks: Locks,
-        feed: EventFeed,
     ) -> None:
         self._under_way: dict[VersionKey, _UnderWay] = {}
         self._work = work
-        self._exclusion = Exclusion(work=work, locks=locks, options=options)
-        self.follower = Follower(
-            work=work,
-            feed=feed,
-            residents=residents,
-            clock=clock,
-            options=options,
-            steps=Steps(is_busy=self._under_way.__contains__, take_up=self._take_up, let_go=self._let_go),
-        )
         self._registry = registry
-        self._loader = loader
+        self._lifecycle = lifecycle
         self._residents = residents
         self._clock = clock
         self._options = options
-        self._trouble = asyncio.Event()
-        self.restored = False
+        self.follower = follower
 
     async def deploy(self, wish: DeploymentWish, request: Request) -> Deployment:
-        """Load a version and let it serve.
+        """Have a version serve, beside those of its model that do.
 
         Raises:
             NotYetAvailable: an option of the wish is not in this release.
             InvalidArgument: BATCHING_INVALID.
             NotFound: the registry knows no such version.
             AlreadyExists: ALREADY_DEPLOYED; REQUEST_ID_REUSED.
-            Aborted: DEPLOYMENT_UNDER_WAY.
+            Aborted: DEPLOYMENT_UNDER_WAY; another operation is at work on the model.
             FailedPrecondition: ARTIFACT_MISSING, or the version is in no state to be deployed.
             ResourceExhausted: MODELS_FULL.
-            DataLoss, DeadlineExceeded, InvalidArgument, Unavailable: as `Loader.load`; the version is as it was before.
+            Unavailable: the registry or the coordinator is away.
+            SynapseError: why a step of the operation failed; the version is as it was before.
         """
         refuse_what_is_to_come(wish)
         batching = wish.batching.filled(self._options.batching)
         if (earlier := await self._earlier(request)) is not None:
             return earlier
         registered = await self._registry.find(wish.model, wish.version)
+        key = registered.key
         await self.follower.hear(wish.model)
-        if (answer := await self._carried_elsewhere(registered.key, request)) is not None:
-            return answer
-        if (same := self._joined(registered.key, request)) is not None:
-            return await same
-        if (standing := self._residents.deployment(registered.key)) is not None:
+        if (same := await self._joined(key, request)) is not None:
+            return same
+        if (standing := self._residents.deployment(key)) is not None:
             if (earlier := await self._earlier(request)) is not None:  # it ended while the registry was asked
                 return earlier
             if standing.state in (DeploymentState.LOADING, DeploymentState.DRAINING):
-                raise under_way(registered.key)
+                raise under_way(key)
             raise deployed_already(registered.model_name, wish.version)
         if not registered.artifact_sha256:
-            raise FailedPrecondition(
-                "ARTIFACT_MISSING",
-                f"model {registered.model_name} version {wish.version} has no artifact",
-                remedy="upload one to the registry first",
-            )
-        self._residents.require_room(registered.artifact_size)
-        deployment = self._intended(wish, batching, registered)
-        self._residents.note(deployment)
-        return await self._begin(deployment.key, request, self._deploy(deployment, request))
+            raise artifact_missing(registered)
+        self._residents.require_room(registered.artifact_size, key=key)
+        relaxed = wish.determinism is DeterminismMode.RELAXED
+        options = RunOptions(batching=batching, relaxed=relaxed, pinned=wish.pinned, request=request)
+        return await self._begin(key, request, self._deploy(registered, options))
 
     async def undeploy(self, model: str, version: int, request: Request) -> Deployment:
         """Let a version finish what it accepted, and serve no more; gives the deployment as it was last.
@@ -138,8 +109,9 @@ class Deployer:
         Raises:
             NotFound: DEPLOYMENT_UNKNOWN.
             AlreadyExists: REQUEST_ID_REUSED.
-            Aborted: DEPLOYMENT_UNDER_WAY.
-            Unavailable: the registry is away; the version serves no more, and the rest is done when it is back.
+            Aborted: DEPLOYMENT_UNDER_WAY; another operation is at work on the model.
+            Unavailable: the coordinator is away; nothing has changed.
+            SynapseError: why a step of the operation failed; the version serves as before.
         """
         if (earlier := await self._earlier(request)) is not None:
             return earlier
@@ -147,63 +119,48 @@ class Deployer:
         key = self._residents.key(model, version)
         deployment = None if key is None else self._residents.deployment(key)
         if deployment is None:
-            raise NotFound(
-                "DEPLOYMENT_UNKNOWN",
-                f"model {model} version {version} is not deployed",
-                remedy="list the deployments for those that there are",
-                metadata={"model": model, "version": str(version)},
-            )
-        if (answer := await self._carried_elsewhere(deployment.key, request)) is not None:
-            return answer
-        if (same := self._joined(deployment.key, request)) is not None:
-            return await same
+            raise deployment_unknown(model, version)
+        if (same := await self._joined(deployment.key, request)) is not None:
+            return same
+        if deployment.state in (DeploymentState.LOADING, DeploymentState.DRAINING):
+            raise under_way(deployment.key)
         return await self._begin(deployment.key, request, self._undeploy(deployment, request))
 
-    async def recall(self) -> None:
-        """Know what an earlier run had deployed; to be called before anything else."""
-        for deployment in await self._work.read(lambda tx: tx.deployments.all()):
-            self._residents.note(deployment)
-
-    async def keep(self) -> None:
-        """Carry on with what `recall` found, then try again what failed, until cancelled."""
-        for deployment in self._unsettled():
-            await self._settle(deployment)
-        self.restored = True
-        delay = self._options.retry_first_s
-        while True:
-            if not self._unsettled():
-                delay = self._options.retry_first_s
-                self._trouble.clear()
-                await self._trouble.wait()
-            await self._clock.sleep(delay)
-            delay = min(2 * delay, self._options.retry_longest_s)
-            with suppress(SynapseError):
-                await self.follower.catch_up()
-            for deployment in self._unsettled():
-                await self._settle(deployment)
-
     async def stop(self) -> None:
-        """Give up what is under way, for the next start, and answer whoever waits for a prediction."""
+        """Wait for nothing any more; operations go on, or are taken up at the next start."""
         await self.follower.stop()
         tasks = [one.task for one in self._under_way.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for _, resident in self._residents:
-            if resident is not None:
-                await resident.batcher.close()
 
     async def _earlier(self, request: Request) -> Deployment | None:
         answer = await self._work.read(lambda tx: tx.earlier(request))
         return None if answer is None else decode(Deployment, answer)
 
-    def _joined(self, key: VersionKey, request: Request) -> asyncio.Future[Deployment] | None:
-        """The end of what is under way for `key`, if it was begun by the same request; None if nothing is."""
-        if (running := self._under_way.get(key)) is None:
+    async def _joined(self, key: VersionKey, request: Request) -> Deployment | None:
+        """The answer to `request`, if it is being carried out already, here or by an operation that outlived its caller.
+
+        Raises:
+            Aborted: DEPLOYMENT_UNDER_WAY, another request is.
+        """
+        if (running := self._under_way.get(key)) is not None:
+            if request.id and running.request == request:
+                return await asyncio.shield(running.task)
+            raise under_way(key)
+        if not request.id:
             return None
-        if request.id and running.request == request:
-            return asyncio.shield(running.task)
-        raise under_way(key)
+
+        def begun(tx: InferenceWork) -> Deployment | None:
+            found = tx.deployments.find(key)
+            return found if found is not None and tx.deployments.request(key) == request else None
+
+        found = await self._work.read(begun)
+        if found is None or found.state is DeploymentState.FAILED or not found.operation_id:
+            return None
+        await self._ended(found.operation_id)
+        await self.follower.hear(key.model_id)
+        return await self._earlier(request)
 
     async def _begin(self, key: VersionKey, request: Request, steps: Coroutine[Any, Any, Deployment]) -> Deployment:
         task = asyncio.create_task(steps)
@@ -211,188 +168,90 @@ class Deployer:
 
         def ended(task: asyncio.Task[Deployment]) -> None:
             del self._under_way[key]
-            if not task.cancelled() and task.exception():  # heard here, in case the caller has left
-                self._trouble.set()
+            if not task.cancelled():
+                task.exception()  # heard here, in case the caller has left
 
         task.add_done_callback(ended)
         return await asyncio.shield(task)
 
-    def _intended(self, wish: DeploymentWish, batching: BatchingPolicy, registered: RegisteredVersion) -> Deployment:
-        return Deployment(
-            key=registered.key,
-            model_name=registered.model_name,
-            state=DeploymentState.LOADING,
-            artifact_sha256=registered.artifact_sha256,
-            artifact_size=registered.artifact_size,
-            artifact_format=registered.artifact_format,
-            batching=batching,
-            relaxed=wish.determinism is DeterminismMode.RELAXED,
-            pinned=wish.pinned,
-            order=self._residents.next_order(),
-            deployed_at=self._clock.now(),
-        )
-
-    async def _deploy(self, intended: Deployment, request: Request) -> Deployment:
-        def commit(tx: InferenceWork) -> Deployment:
-            recorded = tx.deployments.all()
-            if any(one.key == intended.key for one in recorded):
-                raise deployed_already(intended.model_name, intended.key.version)
-            deployment = replace(intended, order=1 + max((one.order for one in recorded), default=0))
-            tx.deployments.add(deployment, request)
-            return deployment
-
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(self._exclusion.alone(intended.key))
-                deployment = await self._work.run(commit)
-            except BaseException:  # whatever it was, nothing is recorded by us
-                self._residents.forget(intended.key)
-                raise
-            self._residents.note(deployment)
-            return await self._take_in(deployment)
-
-    async def _take_in(self, deployment: Deployment) -> Deployment:
-        """From LOADING to SERVING; or, if that fails, back to nothing."""
+    async def _deploy(self, registered: RegisteredVersion, options: RunOptions) -> Deployment:
+        key = registered.key
         try:
-            await self._registry.deploying(deployment.key)
-            resident = await self._loader.load(deployment)
-            await self._registry.serving(deployment.key)
-        except Exception as error:
-            failed = replace(deployment, state=DeploymentState.DRAINING, condition=self._condition(error))
-            await self._record(failed, DeploymentFailed(deployment=failed))
-            await self._settle_release(failed)
+            operation = await self._lifecycle.begin_deployment(key, options=options.to_json())
+        except (Aborted, Unavailable):
             raise
-        serving = replace(deployment, state=DeploymentState.SERVING)
-        await self._record(serving, ModelDeployed(deployment=serving), answered=True)
-        self._residents.note(serving, resident)
-        return serving
+        except SynapseError as refusal:
+            await self._refused(intended(registered, options, at=self._clock.now()), refusal)
+            raise
+        await self._ended(operation)
+        await self.follower.hear(key.model_id)
+        if (answer := await self._earlier(options.request)) is not None:
+            return answer
+        serving = replace(intended(registered, options, at=self._clock.now()), state=DeploymentState.SERVING)
+        return await self._work.read(lambda tx: tx.deployments.find(key)) or serving
 
     async def _undeploy(self, deployment: Deployment, request: Request) -> Deployment:
-        draining = replace(deployment, state=DeploymentState.DRAINING, condition=None)
+        def intend(tx: InferenceWork) -> None:
+            found = tx.deployments.find(deployment.key)
+            if found is None:
+                raise deployment_unknown(deployment.model_name, deployment.key.version)
+            tx.deployments.update(found, request)
+
+        await self._work.run(intend)
+        operation = await self._lifecycle.begin_undeployment(deployment.key)
+        await self._ended(operation)
+        await self.follower.hear(deployment.key.model_id)
+        last = replace(deployment, state=DeploymentState.DRAINING, condition=None)
+        return await self._earlier(request) or last
+
+    async def _ended(self, operation_id: str) -> None:
+        """Wait for the operation; while the coordinator is away it may be going on, so that is waited for too, for a while."""
+        pauses = [self._options.retry_first_s * 2**number for number in range(5)]
+        for pause in pauses:
+            try:
+                return await self._lifecycle.end(operation_id)
+            except Unavailable as away:
+                if away.reason != "PEER_UNAVAILABLE":
+                    raise
+                await self._clock.sleep(pause)
+        return await self._lifecycle.end(operation_id)
+
+    async def _refused(self, draft: Deployment, refusal: SynapseError) -> None:
+        """Let watchers see a deployment that the coordinator did not begin."""
+        condition = Condition(reason=refusal.reason, message=refusal.public, since=self._clock.now())
 
         def commit(tx: InferenceWork) -> None:
-            if tx.deployments.find(draining.key) is None:
-                raise moved_on(draining.key)
-            tx.deployments.update(draining, request)
-
-        async with self._exclusion.alone(deployment.key):
-            await self._work.run(commit)
-            self._residents.note(draining)
-            return await self._release(draining)
-
-    async def _carry_on(self, deployment: Deployment, step: Callable[[Deployment], Awaitable[Deployment]]) -> Deployment:
-        """Take a recorded step that nobody else is taking."""
-        async with self._exclusion.alone(deployment.key):
-            recorded = await self._work.read(lambda tx: tx.deployments.find(deployment.key))
-            if next_step(deployment, recorded, loaded=False) is not Step.NOTHING:
-                raise moved_on(deployment.key)
-            return await step(deployment)
-
-    async def _let_go(self, deployment: Deployment, resident: Resident | None) -> None:
-        """Answer what was accepted of what another replica has ended; nothing is recorded."""
-        if resident is not None:
-            await self._emptied(resident)
-        await self._drop_unused(deployment.artifact_sha256)
-
-    async def _release(self, draining: Deployment) -> Deployment:
-        """From DRAINING to nothing. Without a condition it was undeployed by wish, and that is the answer."""
-        if (resident := self._residents.resident(draining.key)) is not None:
-            await self._emptied(resident)
-        await self._registry.released(draining.key, draining.condition)
-
-        def commit(tx: InferenceWork) -> None:
-            if draining.condition is None:
-                tx.remember(tx.deployments.request(draining.key), encode(draining))
-                tx.events.append(_aggregate(draining.key), ModelUndeployed(deployment=draining))
-            tx.deployments.remove(draining.key)
-
-        await self._work.run(commit)
-        self._residents.forget(draining.key)
-        await self._drop_unused(draining.artifact_sha256)
-        return draining
-
-    async def _emptied(self, resident: Resident) -> None:
-        """Let a model answer what it accepted."""
-        try:
-            async with asyncio.timeout(self._options.drain_timeout_s):
-                await resident.batcher.drain()
-        except TimeoutError:
-            pass  # closing answers what is left: UNAVAILABLE, retry
-        await resident.batcher.close()
-
-    async def _drop_unused(self, sha256: str) -> None:
-        if all(other.artifact_sha256 != sha256 for other, _ in self._residents):
-            await self._loader.drop(sha256)
-
-    async def _carried_elsewhere(self, key: VersionKey, request: Request) -> Deployment | None:
-        """The answer to a request that another replica has carried out; None if none has."""
-        if key in self._under_way or not await self._exclusion.awaited(key, request):
-            return None
-        return await self._earlier(request)
-
-    async def _take_up(self, deployment: Deployment) -> None:
-        """Load what another replica deployed, unless `keep` comes to it in its turn."""
-        if self.restored:
-            await self._settle(deployment)
-
-    def _unsettled(self) -> list[Deployment]:
-        return [
-            deployment
-            for deployment, resident in self._residents
-            if deployment.key not in self._under_way and (deployment.state is not DeploymentState.SERVING or resident is None)
-        ]
-
-    async def _settle(self, deployment: Deployment) -> None:
-        """Carry on with what is recorded of `deployment`; what fails is recorded too, and tried again."""
-        if deployment.key in self._under_way or self._residents.deployment(deployment.key) is not deployment:
-            return  # somebody has taken it up meanwhile
-        match deployment.state:
-            case DeploymentState.LOADING:
-                steps = self._carry_on(deployment, self._take_in)
-            case DeploymentState.DRAINING:
-                steps = self._carry_on(deployment, self._release)
-            case _:
-                steps = self._reload(deployment)
-        with suppress(SynapseError):
-            await self._begin(deployment.key, ANONYMOUS, steps)
-
-    async def _settle_release(self, failed: Deployment) -> None:
-        self._residents.note(failed)
-        try:
-            await self._release(failed)
-        except SynapseError:
-            self._trouble.set()
-
-    async def _reload(self, deployment: Deployment) -> Deployment:
-        try:
-            resident = await self._loader.load(deployment)
-        except SynapseError as error:
-            failed = replace(deployment, state=DeploymentState.FAILED, condition=self._condition(error))
-            self._residents.note(failed)
-            if deployment.state is not DeploymentState.FAILED:
-                await self._record(failed, DeploymentFailed(deployment=failed))
-            await self._registry.troubled(deployment.key, failed.condition)
-            raise
-        serving = replace(deployment, state=DeploymentState.SERVING, condition=None)
-        if deployment.state is DeploymentState.FAILED:
-            await self._registry.troubled(deployment.key, None)
-            await self._record(serving, DeploymentRestored(deployment=serving))
-        self._residents.note(serving, resident)
-        return serving
-
-    async def _record(self, deployment: Deployment, event: object, *, answered: bool = False) -> None:
-        def commit(tx: InferenceWork) -> None:
-            tx.deployments.update(deployment)
-            tx.events.append(_aggregate(deployment.key), event)
-            if answered:
-                tx.remember(tx.deployments.request(deployment.key), encode(deployment))
+            order = 1 + max((one.order for one in tx.deployments.all()), default=0)
+            failed = replace(draft, state=DeploymentState.DRAINING, order=order, condition=condition)
+            tx.events.append(aggregate(draft.key), DeploymentFailed(deployment=failed))
 
         await self._work.run(commit)
 
-    def _condition(self, error: Exception) -> Condition:
-        known = error if isinstance(error, SynapseError) else Internal("LOAD_CRASHED", "loading ended with an unexpected error")
-        return Condition(reason=known.reason, message=known.public, since=self._clock.now())
+
+def under_way(key: VersionKey) -> Aborted:
+    """Somebody is changing the deployment of `key`."""
+    return Aborted(
+        "DEPLOYMENT_UNDER_WAY",
+        f"version {key.version} of {key.model_id} is being deployed or undeployed",
+        remedy="retry when that has ended",
+        retry_after=1.0,
+    )
 
 
-def _aggregate(key: VersionKey) -> str:
-    return f"deployment/{key}"
+def deployed_already(model_name: str, version: int) -> AlreadyExists:
+    """There is a deployment of that version."""
+    return AlreadyExists(
+        "ALREADY_DEPLOYED",
+        f"model {model_name} version {version} is deployed already",
+        remedy="undeploy it first to deploy it in another way",
+    )
+
+
+def deployment_unknown(model: str, version: int) -> NotFound:
+    """There is no deployment of that version."""
+    return NotFound(
+        "DEPLOYMENT_UNKNOWN",
+        f"model {model} version {version} is not deployed",
+        remedy="list the deployments for those that there are",
+        metadata={"model": model, "version": str(version)},
+    )

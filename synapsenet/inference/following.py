@@ -13,7 +13,7 @@ from synapsenet.errors import SynapseError
 from synapsenet.inference.model import Deployment, DeploymentState, VersionKey
 from synapsenet.inference.options import InferenceOptions
 from synapsenet.inference.ports import InferenceWork
-from synapsenet.inference.residents import Resident, Residents
+from synapsenet.inference.residents import Residents
 from synapsenet.platform.events import EventFeed
 from synapsenet.platform.work import WorkFactory
 
@@ -26,8 +26,6 @@ class Step(Enum):
     """Know it as it is recorded."""
     LET_GO = auto()
     """Answer what was accepted, and forget it: it was ended."""
-    START_OVER = auto()
-    """Let it go, and know it as it is recorded: it was ended and deployed anew."""
 
 
 def next_step(known: Deployment | None, recorded: Deployment | None, *, loaded: bool) -> Step:
@@ -39,8 +37,8 @@ def next_step(known: Deployment | None, recorded: Deployment | None, *, loaded: 
         return Step.NOTHING if recorded is None else Step.NOTE
     if recorded is None:
         return Step.LET_GO
-    if (recorded.order, recorded.deployed_at) != (known.order, known.deployed_at):
-        return Step.START_OVER
+    if not recorded.is_same_as(known) or (recorded.attempt, recorded.stage) != (known.attempt, known.stage):
+        return Step.NOTE
     if recorded.state is known.state:
         return Step.NOTHING
     if recorded.state is DeploymentState.FAILED and loaded:
@@ -54,13 +52,15 @@ class Steps:
 
     Attributes:
         is_busy: whether a deployment is being changed here.
-        take_up: brings what has been noted into memory, or carries on with it.
-        let_go: answers what a model that is forgotten had accepted.
+        take_up: does what has been noted, and says what came of it.
+        let_go: answers what a model that is recorded no more had accepted, and forgets it.
+        heard: told of every news, as it may be about another replica.
     """
 
     is_busy: Callable[[VersionKey], bool]
     take_up: Callable[[Deployment], Coroutine[Any, Any, None]]
-    let_go: Callable[[Deployment, Resident | None], Coroutine[Any, Any, None]]
+    let_go: Callable[[Deployment], Coroutine[Any, Any, None]]
+    heard: Callable[[], None]
 
 
 class Follower:
@@ -84,14 +84,33 @@ class Follower:
         self._steps = steps
         self._one_at_a_time = asyncio.Lock()
         self._under_way: dict[asyncio.Task[None], VersionKey] = {}
+        self._missed = False
+        self._again = asyncio.Event()
 
     async def run(self) -> None:
         """Hear what other replicas do, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._hear_all(), name="news of other replicas")
+            tasks.create_task(self._catch_up_again(), name="news that were missed")
+
+    async def _catch_up_again(self) -> None:
+        while True:
+            await self._again.wait()
+            self._again.clear()
+            await asyncio.sleep(0)  # the step that told has ended by then
+            try:
+                await self.catch_up()
+            except SynapseError:
+                await self._clock.sleep(self._options.retry_first_s)
+                self._again.set()
+
+    async def _hear_all(self) -> None:
         while True:
             try:
                 newest = await self._feed.newest()
                 await self.catch_up()
                 async for _ in self._feed.watch(after=newest):
+                    self._steps.heard()
                     await self.catch_up()
             except SynapseError:  # trimmed behind us, or away
                 await self._clock.sleep(self._options.retry_first_s)
@@ -99,12 +118,17 @@ class Follower:
     async def catch_up(self) -> None:
         """Know what is recorded now, and begin to load or to let go what another replica has changed."""
         async with self._one_at_a_time:
+            self._missed = False
             known = {deployment.key: deployment for deployment, _ in self._residents}
-            busy = {key for key in known if self._steps.is_busy(key)}
-            recorded = {one.key: one for one in await self._work.read(lambda tx: tx.deployments.all())}
+            busy = {key for key in known if self._is_busy(key)}
+            deployments, routes = await self._work.read(lambda tx: (tx.deployments.all(), tx.routes.all()))
+            for one in routes:
+                self._residents.route(one)
+            recorded = {one.key: one for one in deployments}
             for key in known.keys() | recorded.keys():
-                if key in busy or self._steps.is_busy(key) or self._residents.deployment(key) is not known.get(key):
-                    continue  # it is being changed here, or was while the records were read
+                if key in busy or self._is_busy(key) or self._residents.deployment(key) is not known.get(key):
+                    self._missed = True  # it is being changed here, or was while the records were read
+                    continue
                 step = next_step(known.get(key), recorded.get(key), loaded=self._residents.resident(key) is not None)
                 self._take(step, known.get(key), recorded.get(key))
 
@@ -128,12 +152,13 @@ class Follower:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _is_busy(self, key: VersionKey) -> bool:
+        return self._steps.is_busy(key) or key in self._under_way.values()
+
     def _take(self, step: Step, known: Deployment | None, recorded: Deployment | None) -> None:
-        if known is not None and step in (Step.LET_GO, Step.START_OVER):
-            resident = self._residents.resident(known.key)
-            self._residents.forget(known.key)
-            self._begin(known.key, self._steps.let_go(known, resident))
-        if recorded is not None and step in (Step.NOTE, Step.START_OVER):
+        if step is Step.LET_GO and known is not None:
+            self._begin(known.key, self._steps.let_go(known))
+        if step is Step.NOTE and recorded is not None:
             self._residents.note(recorded)
             self._begin(recorded.key, self._steps.take_up(recorded))
 
@@ -142,6 +167,12 @@ class Follower:
         return [task for task, key in self._under_way.items() if key in keys]
 
     def _begin(self, key: VersionKey, step: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(step, name=f"following {key}")
+        task = asyncio.create_task(self._taken(step), name=f"following {key}")
         self._under_way[task] = key
         task.add_done_callback(self._under_way.__delitem__)
+
+    async def _taken(self, step: Coroutine[Any, Any, None]) -> None:
+        """Take the step; news that came meanwhile, and could not be acted on, are looked at then."""
+        await step
+        if self._missed:
+            self._again.set()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from synapsenet.clock import Clock
 from synapsenet.errors import DataLoss, DeadlineExceeded, Internal, SynapseError
@@ -11,7 +13,10 @@ from synapsenet.inference.model import Deployment
 from synapsenet.inference.options import InferenceOptions
 from synapsenet.inference.ports import Executable, Executor, Registry, Runtime
 from synapsenet.inference.residents import Resident
+from synapsenet.inference.warming import check_promise, zeros
 from synapsenet.platform.artifacts import ArtifactStore
+
+T = TypeVar("T")
 
 
 class Loader:
@@ -62,6 +67,27 @@ class Loader:
             load_s=self._clock.monotonic() - begun,
         )
 
+    async def fetch(self, deployment: Deployment) -> None:
+        """See to it that this replica has a copy of the artifact, and that it is whole.
+
+        Raises:
+            DataLoss: ARTIFACT_CORRUPT.
+            DeadlineExceeded: FETCH_TIMEOUT.
+            Unavailable: the registry is away and there is no copy here.
+        """
+        await self._within_fetching(deployment, self._copied(deployment))
+
+    async def probe(self, resident: Resident) -> None:
+        """Run the model once, beside its queue, and compare what it gives with what it promises.
+
+        Raises:
+            FailedPrecondition: PROMISE_BROKEN.
+            InvalidArgument: MODEL_FAILED, it cannot be computed for zeros.
+        """
+        executable = resident.executable
+        outputs = await self._runs.run(lambda: executable.compute(zeros(executable.signature)))
+        check_promise(executable.signature, outputs)
+
     async def drop(self, sha256: str) -> None:
         """Give this replica's copy up."""
         await self._artifacts.delete(sha256)
@@ -83,10 +109,24 @@ class Loader:
             raise Internal("LOAD_CRASHED", "loading ended with an unexpected error", secret=repr(error)) from error
 
     async def _fetched(self, deployment: Deployment) -> bytes:
+        sha256 = deployment.artifact_sha256
+
+        async def bytes_of_it() -> bytes:
+            if await self._artifacts.find(sha256) is not None:
+                try:
+                    return await self._read(sha256)
+                except DataLoss:
+                    await self._artifacts.delete(sha256)
+            await self._download(deployment)
+            return await self._read(sha256)
+
+        return await self._within_fetching(deployment, bytes_of_it())
+
+    async def _within_fetching(self, deployment: Deployment, work: Coroutine[Any, Any, T]) -> T:
         seconds = self._options.fetch_timeout_s
         try:
             async with asyncio.timeout(seconds):
-                return await self._verified(deployment)
+                return await work
         except TimeoutError as error:
             raise DeadlineExceeded(
                 "FETCH_TIMEOUT",
@@ -94,13 +134,19 @@ class Loader:
                 remedy="retry, or raise inference.fetch_timeout_s",
             ) from error
 
-    async def _verified(self, deployment: Deployment) -> bytes:
-        """The artifact from this replica's copy; a damaged copy is fetched anew."""
+    async def _copied(self, deployment: Deployment) -> None:
+        """See to a copy here that was read to its end; a damaged one is fetched anew."""
         if await self._artifacts.find(deployment.artifact_sha256) is not None:
             try:
-                return await self._read(deployment.artifact_sha256)
+                async for _ in self._artifacts.read(deployment.artifact_sha256):
+                    pass
             except DataLoss:
                 await self._artifacts.delete(deployment.artifact_sha256)
+            else:
+                return
+        await self._download(deployment)
+
+    async def _download(self, deployment: Deployment) -> None:
         stored = await self._artifacts.write(self._registry.download(deployment.key), limit=self._options.max_artifact_bytes)
         if stored.sha256 != deployment.artifact_sha256:
             await self._artifacts.delete(stored.sha256)
@@ -109,7 +155,6 @@ class Loader:
                 f"the artifact of {deployment.key} has SHA-256 {stored.sha256} instead of {deployment.artifact_sha256}",
                 remedy="upload it again as a new version",
             )
-        return await self._read(stored.sha256)
 
     async def _read(self, sha256: str) -> bytes:
         return b"".join([chunk async for chunk in self._artifacts.read(sha256)])

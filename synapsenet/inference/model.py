@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import Enum, IntEnum
 
 from synapsenet.errors import InvalidArgument
 
@@ -111,6 +111,15 @@ class DeploymentState(Enum):
     DRAINING = "DRAINING"
 
 
+class Stage(IntEnum):
+    """How far replicas bring a deployment on its way into service; each includes those before it."""
+
+    RESERVED = 1
+    FETCHED = 2
+    LOADED = 3
+    WARM = 4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """Why something is not as it should be.
@@ -132,7 +141,10 @@ class Deployment:
     Attributes:
         artifact_size: bytes.
         relaxed: its deployer asked for no promise about the bits of outputs.
-        order: grows with every deployment; requests that name no version go to the serving one with the highest.
+        order: grows with every deployment of any model.
+        stage: how far replicas bring it while it is LOADING.
+        operation_id: the lifecycle operation that last worked on it; empty: it is of before there were any.
+        attempt: grows whenever replicas are to look at it again, and to say what came of it.
     """
 
     key: VersionKey
@@ -147,6 +159,13 @@ class Deployment:
     order: int
     deployed_at: datetime
     condition: Condition | None = None
+    stage: Stage = Stage.LOADED
+    operation_id: str = ""
+    attempt: int = 0
+
+    def is_same_as(self, other: Deployment) -> bool:
+        """Whether both are one deployment of the version, and not one of before it was ended and deployed anew."""
+        return (self.key, self.order, self.deployed_at) == (other.key, other.order, other.deployed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,3 +194,18 @@ class DeploymentRestored:
     """A version whose reload had failed answers again."""
 
     deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentStaged:
+    """Replicas are to bring a deployment further, or back; for replicas alone."""
+
+    deployment: Deployment
+
+
+CHANGES = (ModelDeployed, ModelUndeployed, DeploymentFailed, DeploymentRestored)
+"""The events that watchers of deployments see."""
+
+
+def aggregate(key: VersionKey) -> str:
+    return f"deployment/{key}"

@@ -22,8 +22,11 @@ class InferenceOptions:
         drain_timeout_s: seconds that requests of an undeployed model have to finish.
         retry_first_s: seconds before a failed reload is tried again; doubled after each failure.
         retry_longest_s: seconds between tries at most.
-        lock_ttl_s: seconds after which another replica may carry on a deployment whose replica died.
+        lock_ttl_s: seconds after which a replica that died is waited for no longer.
         follow_s: seconds that a request waits for what another replica deployed to be loaded here too.
+        operation_wait_s: seconds that a deployment waits for another operation on its model to end.
+        operation_timeout_s: seconds that a caller waits for the end of its own.
+        max_evaluation_bytes: largest training set that a version is evaluated on.
         stream_credits: items of one stream that may be unanswered.
         max_request_rows: rows of one request or stream item.
         executor_threads: batches that run at once, over all models.
@@ -42,6 +45,9 @@ class InferenceOptions:
     retry_longest_s: float = 60.0
     lock_ttl_s: float = 15.0
     follow_s: float = 2.0
+    operation_wait_s: float = 60.0
+    operation_timeout_s: float = 3_600.0
+    max_evaluation_bytes: int = 1 << 30
     stream_credits: int = 64
     max_request_rows: int = 65_536
     executor_threads: int = 2

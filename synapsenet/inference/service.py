@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from synapsenet.clock import Clock
-from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, SynapseError, Unavailable
+from synapsenet.errors import FailedPrecondition, InvalidArgument, SynapseError, Unavailable
 from synapsenet.inference.availability import refuse_priority
 from synapsenet.inference.batching import Answer
-from synapsenet.inference.deploying import Deployer
-from synapsenet.inference.model import Deployment, DeploymentState, VersionKey
+from synapsenet.inference.deploying import deployment_unknown
+from synapsenet.inference.following import Follower
+from synapsenet.inference.model import CHANGES, Deployment, DeploymentState, VersionKey
 from synapsenet.inference.options import InferenceOptions
 from synapsenet.inference.ports import InferenceWork, Registry
+from synapsenet.inference.residency import Residency
 from synapsenet.inference.residents import Resident, Residents
 from synapsenet.inference.streaming import answer_each
 from synapsenet.inference.tensors import Tensor, check_inputs, check_outputs, travelling
@@ -21,10 +23,12 @@ from synapsenet.platform.events import Event, EventFeed
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.work import WorkFactory
 
+_CHANGES = frozenset(kind.__name__ for kind in CHANGES)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Which model version answers: `model` is an id or a name; without version and alias the one deployed last."""
+    """Which model version answers: `model` is an id or a name; without version and alias the one whose turn it is."""
 
     model: str
     version: int | None = None
@@ -109,7 +113,8 @@ class Inference:
         work: WorkFactory[InferenceWork],
         feed: EventFeed,
         registry: Registry,
-        deployer: Deployer,
+        follower: Follower,
+        residency: Residency,
         residents: Residents,
         clock: Clock,
         options: InferenceOptions,
@@ -117,7 +122,8 @@ class Inference:
         self._work = work
         self._feed = feed
         self._registry = registry
-        self._deployer = deployer
+        self._follower = follower
+        self._residency = residency
         self._residents = residents
         self._clock = clock
         self._options = options
@@ -125,7 +131,7 @@ class Inference:
     @property
     def ready(self) -> bool:
         """Every deployment of an earlier run was loaded, or failed to be."""
-        return self._deployer.restored
+        return self._residency.restored
 
     def require_ready(self) -> None:
         """Pass if `ready`.
@@ -197,7 +203,7 @@ class Inference:
             version = await self._registry.resolve(selector.model, selector.alias)
         if (chosen := self._here(selector.model, version)) is not None:
             return chosen
-        await self._deployer.follower.hear(selector.model)
+        await self._follower.hear(selector.model)
         if (chosen := self._residents.choose(selector.model, version)) is not None:
             return chosen
         await self._require_known(selector.model, version)
@@ -217,22 +223,12 @@ class Inference:
         """
         key = self._residents.key(model, version)
         if key is None or (found := self._residents.deployment(key)) is None:
-            raise NotFound(
-                "DEPLOYMENT_UNKNOWN",
-                f"model {model} version {version} is not deployed",
-                remedy="list the deployments for those that there are",
-                metadata={"model": model, "version": str(version)},
-            )
+            raise deployment_unknown(model, version)
         return found
 
-    def routed(self, deployment: Deployment) -> bool:
-        """Whether requests that name no version go to `deployment`."""
-        serving = [
-            other
-            for other, _ in self._residents
-            if other.key.model_id == deployment.key.model_id and other.state is DeploymentState.SERVING
-        ]
-        return bool(serving) and max(serving, key=lambda other: other.order).key == deployment.key
+    def share(self, deployment: Deployment) -> float:
+        """The fraction of the requests that name no version which `deployment` gets, 0 to 1."""
+        return self._residents.share(deployment)
 
     async def model_ready(self, selector: Selector) -> bool:
         """Whether what `selector` means would be predicted from now.
@@ -250,13 +246,15 @@ class Inference:
         """A page of deployments, ordered by model id and version."""
         return await self._work.read(lambda tx: tx.deployments.page(page, model_id=model_id))
 
-    def watch(self, *, after: int) -> AsyncIterator[Event]:
+    async def watch(self, *, after: int) -> AsyncIterator[Event]:
         """Changes of deployments with positions above `after`.
 
         Raises:
             OutOfRange: EVENTS_TRIMMED.
         """
-        return self._feed.watch(after=after)
+        async for event in self._feed.watch(after=after):
+            if event.type in _CHANGES:
+                yield event
 
     def loaded(self, page: PageRequest) -> Page[tuple[Deployment, Resident | None]]:
         """A page of what is deployed here with what of it is in memory, ordered by model id and version."""
@@ -277,7 +275,7 @@ class Inference:
         try:
             return self._residents.choose(model, version)
         except Unavailable:
-            if not self._deployer.follower.is_following(model):
+            if not self._follower.is_following(model):
                 raise
             return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -220,21 +219,16 @@ class MemoryRegistry(Registry):
     """A registry of whatever `add` was given; away while `reachable` is False.
 
     Attributes:
-        states: the versions' states as inference has set them.
-        conditions: what inference has said is wrong with them.
         downloads: how often an artifact was asked for.
     """
 
     def __init__(self) -> None:
         self._artifacts: dict[VersionKey, bytes] = {}
-        self.states: dict[VersionKey, str] = {}
-        self.conditions: dict[VersionKey, Condition | None] = {}
         self.downloads = 0
         self.reachable = True
 
     def add(self, artifact: bytes, key: VersionKey = KEY) -> None:
         self._artifacts[key] = artifact
-        self.states[key] = "registered"
 
     async def find(self, model: str, version: int) -> RegisteredVersion:
         self._reach()
@@ -264,26 +258,9 @@ class MemoryRegistry(Registry):
         self.downloads += 1
         yield self._artifacts[key]
 
-    async def deploying(self, key: VersionKey) -> None:
-        self._reach()
-        if self.states[key] == "archived":
-            raise FailedPrecondition("MOVE_NOT_ALLOWED", "an archived version cannot be deployed")
-        if self.states[key] == "registered":
-            self.states[key] = "deploying"
-
-    async def serving(self, key: VersionKey) -> None:
-        self._reach()
-        self.states[key] = "serving"
-
-    async def released(self, key: VersionKey, condition: Condition | None) -> None:
-        self._reach()
-        if self.states[key] in ("deploying", "serving"):
-            self.states[key] = "registered"
-            self.conditions[key] = condition
-
-    async def troubled(self, key: VersionKey, condition: Condition | None) -> None:
-        self._reach()
-        self.conditions[key] = condition
+    async def newest(self, model: str) -> int | None:
+        await self.require(model)
+        return max((key.version for key in self._artifacts if key.model_id == model), default=None)
 
     def _reach(self) -> None:
         if not self.reachable:
@@ -295,10 +272,6 @@ class RegistryContract:
 
     `registered` is a version in the registry, ready to be deployed, that has the exact model as its artifact.
     """
-
-    @abstractmethod
-    async def state(self, key: VersionKey) -> str:
-        """The version's state as the registry has it, in lower case."""
 
     async def test_a_registered_version_is_found_and_its_artifact_downloaded(
         self, registry: Registry, registered: RegisteredVersion
@@ -315,16 +288,9 @@ class RegistryContract:
         with pytest.raises(NotFound):
             await registry.find(registered.key.model_id, 99)
 
-    async def test_each_step_of_a_deployment_may_be_noted_twice(
+    async def test_the_newest_version_that_may_be_deployed_is_known(
         self, registry: Registry, registered: RegisteredVersion
     ) -> None:
-        key = registered.key
-        for note, state in ((registry.deploying, "deploying"), (registry.serving, "serving"), (registry.deploying, "serving")):
-            for _ in range(2):
-                await note(key)
-                assert await self.state(key) == state
-        await registry.troubled(key, CONDITION)
-        await registry.troubled(key, None)
-        for _ in range(2):
-            await registry.released(key, CONDITION)
-            assert await self.state(key) == "registered"
+        assert await registry.newest(registered.key.model_id) == registered.key.version
+        with pytest.raises(NotFound):
+            await registry.newest("mdl-nobody")

@@ -13,8 +13,6 @@ _REST = "/synapsenet.inference.v1.OpenInferenceRestService"
 _BINARY = "Tensors as bytes behind the JSON of an HTTP request."
 _CONFIG = "The configuration that a model runs with, in the public protocol's terms."
 _STATISTICS = "Counts and times of a model's requests and batches, in the public protocol's terms."
-_LOAD = "Deploying a model by the public protocol."
-_UNLOAD = "Undeploying a model by the public protocol."
 
 ROWS: tuple[Row, ...] = (
     Row(method=f"{_CONTROL}/LoadModel", brings="Loading a version on a replica for a lifecycle operation."),
@@ -24,12 +22,8 @@ ROWS: tuple[Row, ...] = (
     Row(method=f"{_OPEN}/ModelStreamInfer", brings="Streams of predictions by the public protocol."),
     Row(method=f"{_OPEN}/ModelConfig", brings=_CONFIG),
     Row(method=f"{_OPEN}/ModelStatistics", brings=_STATISTICS),
-    Row(method=f"{_OPEN}/RepositoryModelLoad", brings=_LOAD),
-    Row(method=f"{_OPEN}/RepositoryModelUnload", brings=_UNLOAD),
     Row(method=f"{_REST}/GetModelConfig", brings=_CONFIG),
     Row(method=f"{_REST}/GetModelStatistics", brings=_STATISTICS),
-    Row(method=f"{_REST}/LoadRepositoryModel", brings=_LOAD),
-    Row(method=f"{_REST}/UnloadRepositoryModel", brings=_UNLOAD),
     Row(method=f"{_REST}/InferModel", option="inference-header-content-length", brings=_BINARY),
     Row(method=f"{_REST}/InferModel", option="inputs.parameters.binary_data_size", brings=_BINARY),
     Row(method=f"{_SERVICE}/Predict", option="priority", brings=PRIORITY_BRINGS),

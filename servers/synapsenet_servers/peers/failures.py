@@ -15,7 +15,7 @@ from synapsenet_servers.interceptors.catalogue import CODES
 
 T = TypeVar("T")
 
-_KINDS = {code: kind for kind, code in CODES.items()}
+_KINDS = {code.value[0]: kind for kind, code in CODES.items()}
 _AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 
@@ -36,16 +36,23 @@ def translated(error: grpc.aio.AioRpcError, peer: str) -> SynapseError:
 
     What comes without a reason never reached the peer's service: PEER_UNAVAILABLE if a retry may help, else PEER_FAILED.
     """
-    info, status = ErrorInfo(), _status(error)
-    if status is None or not _unpack(status, info):
+    status = _status(error)
+    if status is None or (raised := told(status)) is None:
         secret = f"{error.code().name}: {error.details()}"
         if error.code() in _AWAY:
             return Unavailable("PEER_UNAVAILABLE", f"{peer} does not answer", remedy="retry", secret=secret)
         return Internal("PEER_FAILED", f"{peer} failed", secret=secret)
-    retry = RetryInfo()
-    return _KINDS.get(error.code(), Internal)(
+    return raised
+
+
+def told(status: Status) -> SynapseError | None:
+    """The error of ours that `status` tells of; None if it has no reason of ours."""
+    info, retry = ErrorInfo(), RetryInfo()
+    if not _unpack(status, info):
+        return None
+    return _KINDS.get(status.code, Internal)(
         info.reason,
-        error.details() or "",
+        status.message,
         field=_field(status),
         retry_after=retry.retry_delay.ToNanoseconds() / 1e9 if _unpack(status, retry) else None,
         metadata=info.metadata,

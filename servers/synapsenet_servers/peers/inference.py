@@ -1,4 +1,4 @@
-"""What inference needs from other areas."""
+"""What inference needs from the registry and from models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from synapsenet.inference.model import Condition, VersionKey
+from synapsenet.inference.model import VersionKey
 from synapsenet.inference.ports import RegisteredVersion, Registry
 from synapsenet_api.models.v1 import model_service_pb2 as models_pb
 from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
@@ -19,7 +19,11 @@ _FORMATS = {
     artifact_pb2.ARTIFACT_FORMAT_ONNX: "onnx",
     artifact_pb2.ARTIFACT_FORMAT_SAFETENSORS: "safetensors",
 }
-_ON_THE_WAY = frozenset({version_pb2.VERSION_STATE_DEPLOYING, version_pb2.VERSION_STATE_SERVING})
+_DEPLOYABLE = (
+    version_pb2.VERSION_STATE_REGISTERED,
+    version_pb2.VERSION_STATE_DEPLOYING,
+    version_pb2.VERSION_STATE_SERVING,
+)
 
 
 class GrpcRegistry(Registry):
@@ -69,37 +73,12 @@ class GrpcRegistry(Registry):
         finally:
             call.cancel()
 
-    async def deploying(self, key: VersionKey) -> None:
-        version = await self._version(key.model_id, key.version)
-        if version.state not in _ON_THE_WAY:
-            await self._set(key, version_pb2.VERSION_STATE_DEPLOYING, None, "deployed by inference")
-
-    async def serving(self, key: VersionKey) -> None:
-        await self._set(key, version_pb2.VERSION_STATE_SERVING, None, "loaded by inference")
-
-    async def released(self, key: VersionKey, condition: Condition | None) -> None:
-        version = await self._version(key.model_id, key.version)
-        if version.state in _ON_THE_WAY:
-            await self._set(key, version_pb2.VERSION_STATE_REGISTERED, condition, "undeployed by inference")
-
-    async def troubled(self, key: VersionKey, condition: Condition | None) -> None:
-        version = await self._version(key.model_id, key.version)
-        if version.state in _ON_THE_WAY:
-            await self._set(key, version.state, condition, "reloaded by inference")
+    async def newest(self, model: str) -> int | None:
+        request = registry_pb.ListVersionsRequest(model_id=model, states=_DEPLOYABLE, page_size=1)
+        response = await asked(self._registry.ListVersions(request, timeout=self._timeout), "registry")
+        return response.versions[0].version if response.versions else None
 
     async def _version(self, model: str, version: int) -> version_pb2.Version:
         request = registry_pb.GetVersionRequest(model_id=model, version=version)
         response = await asked(self._registry.GetVersion(request, timeout=self._timeout), "registry")
         return response.version
-
-    async def _set(
-        self, key: VersionKey, state: version_pb2.VersionState.ValueType, condition: Condition | None, reason: str
-    ) -> None:
-        request = registry_pb.SetVersionStateRequest(
-            model_id=key.model_id, version=key.version, state=state, condition=_wire(condition), reason=reason
-        )
-        await asked(self._registry.SetVersionState(request, timeout=self._timeout), "registry")
-
-
-def _wire(condition: Condition | None) -> version_pb2.VersionCondition | None:
-    return None if condition is None else version_pb2.VersionCondition(reason=condition.reason, message=condition.message)

@@ -51,23 +51,23 @@ class InferenceServicer(InferenceServiceServicer):
 
     async def DeployModel(self, request: pb.DeployModelRequest, context: Context) -> pb.DeployModelResponse:
         deployment = await self._deployer.deploy(deployments.deployment_wish(request), identified(request))
-        routed = self._inference.routed(deployment)
-        return pb.DeployModelResponse(deployment=deployments.to_deployment(deployment, routed=routed))
+        share = self._inference.share(deployment)
+        return pb.DeployModelResponse(deployment=deployments.to_deployment(deployment, share=share))
 
     async def UndeployModel(self, request: pb.UndeployModelRequest, context: Context) -> pb.UndeployModelResponse:
         version = deployments.version_number(request.version, field="version")
         deployment = await self._deployer.undeploy(request.model_id, version, identified(request))
-        return pb.UndeployModelResponse(deployment=deployments.to_deployment(deployment, routed=False))
+        return pb.UndeployModelResponse(deployment=deployments.to_deployment(deployment, share=0.0))
 
     async def GetDeployment(self, request: pb.GetDeploymentRequest, context: Context) -> pb.GetDeploymentResponse:
         deployment = self._inference.deployment(request.model_id, request.version)
-        routed = self._inference.routed(deployment)
-        return pb.GetDeploymentResponse(deployment=deployments.to_deployment(deployment, routed=routed))
+        share = self._inference.share(deployment)
+        return pb.GetDeploymentResponse(deployment=deployments.to_deployment(deployment, share=share))
 
     async def ListDeployments(self, request: pb.ListDeploymentsRequest, context: Context) -> pb.ListDeploymentsResponse:
         page = await self._inference.deployments(page_request(request), model_id=request.model_id)
         return pb.ListDeploymentsResponse(
-            deployments=[deployments.to_deployment(one, routed=self._inference.routed(one)) for one in page.items],
+            deployments=[deployments.to_deployment(one, share=self._inference.share(one)) for one in page.items],
             next_page_token=page.next_token,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synapsenet.inference.repository import Repository
 from synapsenet.inference.service import Inference
 from synapsenet_api.open_inference import grpc_service_pb2 as pb
 from synapsenet_api.open_inference.grpc_service_pb2_grpc import GRPCInferenceServiceServicer
@@ -19,8 +20,9 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
         version: the platform's release.
     """
 
-    def __init__(self, inference: Inference, *, version: str) -> None:
+    def __init__(self, inference: Inference, repository: Repository, *, version: str) -> None:
         self._inference = inference
+        self._repository = repository
         self._version = version
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
@@ -58,3 +60,15 @@ class OpenInferenceServicer(GRPCInferenceServiceServicer):
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Context) -> pb.RepositoryIndexResponse:
         standing = self._inference.standing(serving_only=request.ready)
         return pb.RepositoryIndexResponse(models=[translate.to_index(deployment) for deployment in standing])
+
+    async def RepositoryModelLoad(
+        self, request: pb.RepositoryModelLoadRequest, context: Context
+    ) -> pb.RepositoryModelLoadResponse:
+        await self._repository.load(request.model_name, translate.wished_version(translate.parameters(request)))
+        return pb.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
+        await self._repository.unload(request.model_name, translate.wished_version(translate.parameters(request)))
+        return pb.RepositoryModelUnloadResponse()

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
+from synapsenet.inference.repository import Repository
 from synapsenet.inference.service import Inference
 from synapsenet_api.inference.v1 import open_inference_rest_service_pb2 as pb
 from synapsenet_api.inference.v1.open_inference_rest_service_pb2_grpc import OpenInferenceRestServiceServicer
@@ -23,8 +24,9 @@ class OpenInferenceRestServicer(OpenInferenceRestServiceServicer):
         version: the platform's release.
     """
 
-    def __init__(self, inference: Inference, *, version: str) -> None:
+    def __init__(self, inference: Inference, repository: Repository, *, version: str) -> None:
         self._inference = inference
+        self._repository = repository
         self._version = version
 
     async def GetServerMetadata(self, request: pb.GetServerMetadataRequest, context: Context) -> HttpBody:
@@ -67,3 +69,11 @@ class OpenInferenceRestServicer(OpenInferenceRestServiceServicer):
     async def IndexRepository(self, request: pb.IndexRepositoryRequest, context: Context) -> HttpBody:
         standing = self._inference.standing(serving_only=translate.ready_only(request.body))
         return translate.json_body([translate.index(deployment) for deployment in standing])
+
+    async def LoadRepositoryModel(self, request: pb.LoadRepositoryModelRequest, context: Context) -> HttpBody:
+        await self._repository.load(request.model_name, translate.repository_version(request.body))
+        return translate.json_body({})
+
+    async def UnloadRepositoryModel(self, request: pb.UnloadRepositoryModelRequest, context: Context) -> HttpBody:
+        await self._repository.unload(request.model_name, translate.repository_version(request.body))
+        return translate.json_body({})

@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synapsenet.errors import InvalidArgument
-from synapsenet.inference.model import (
-    BatchingPolicy,
-    Condition,
-    Deployment,
-    DeploymentFailed,
-    DeploymentRestored,
-    DeploymentState,
-    ModelDeployed,
-    ModelUndeployed,
-)
+from synapsenet.inference.model import CHANGES, BatchingPolicy, Condition, Deployment, DeploymentState
 from synapsenet.inference.residents import Resident
 from synapsenet.inference.wish import BatchingMode, BatchingWish, DeploymentWish, DeterminismMode
 from synapsenet.platform.events import Event
@@ -35,9 +26,7 @@ _RESIDENCIES = {
 }
 _BATCHING_MODES = Wire(BatchingMode, pb.BatchingMode, "BATCHING_MODE_")
 _DETERMINISM_MODES = Wire(DeterminismMode, pb.DeterminismMode, "DETERMINISM_MODE_")
-_EVENTS: dict[str, Any] = {
-    kind.__name__: kind for kind in (ModelDeployed, ModelUndeployed, DeploymentFailed, DeploymentRestored)
-}
+_EVENTS: dict[str, Any] = {kind.__name__: kind for kind in CHANGES}
 
 
 def deployment_wish(request: service_pb.DeployModelRequest) -> DeploymentWish:
@@ -66,8 +55,8 @@ def version_number(number: int, *, field: str) -> int:
     return number
 
 
-def to_deployment(deployment: Deployment, *, routed: bool) -> pb.Deployment:
-    """A deployment; `routed` if requests that name no version go to it."""
+def to_deployment(deployment: Deployment, *, share: float) -> pb.Deployment:
+    """A deployment; `share` is the fraction of the requests that name no version which it gets, 0 to 1."""
     return pb.Deployment(
         model_id=deployment.key.model_id,
         model_name=deployment.model_name,
@@ -79,7 +68,7 @@ def to_deployment(deployment: Deployment, *, routed: bool) -> pb.Deployment:
         artifact_format=deployment.artifact_format,
         batching=_batching(deployment.batching),
         determinism=pb.DETERMINISM_MODE_RELAXED if deployment.relaxed else pb.DETERMINISM_MODE_UNSPECIFIED,
-        traffic_fraction=1.0 if routed else 0.0,
+        traffic_fraction=share,
         pinned=deployment.pinned,
         create_time=to_timestamp(deployment.deployed_at),
     )
@@ -93,7 +82,7 @@ def to_event(event: Event) -> pb.DeploymentEvent:
         sequence=event.sequence,
         type=event.type,
         occur_time=to_timestamp(event.occurred_at),
-        deployment=to_deployment(record.deployment, routed=False),
+        deployment=to_deployment(record.deployment, share=0.0),
     )
 
 

@@ -47,6 +47,7 @@ _CONTENTS: Mapping[ElementType, str] = {
     ElementType.FLOAT64: "fp64_contents",
     ElementType.STRING: "bytes_contents",
 }
+_REPOSITORY_PARAMETERS = frozenset({"version", "unload_dependents"})  # nothing depends on a model here
 _INDEX_STATES = {
     DeploymentState.LOADING: "LOADING",
     DeploymentState.SERVING: "READY",
@@ -66,6 +67,33 @@ def selector(name: str, version: str) -> Selector:
     if not (version.isascii() and version.isdecimal() and len(version) < 10 and int(version) >= 1):
         raise InvalidArgument("VERSION_INVALID", field="model_version", remedy="versions are numbers from 1")
     return Selector(model=name, version=int(version))
+
+
+def parameters(request: pb.RepositoryModelLoadRequest | pb.RepositoryModelUnloadRequest) -> dict[str, Any]:
+    """The parameters of a request to the repository, each as the value that it holds."""
+    given = {}
+    for name, value in request.parameters.items():
+        kind = value.WhichOneof("parameter_choice")
+        given[name] = getattr(value, kind) if kind else None
+    return given
+
+
+def wished_version(parameters: Mapping[str, Any]) -> int | None:
+    """The version that a request to the repository names; None: the choice is left to the platform.
+
+    Raises:
+        InvalidArgument: VERSION_INVALID; PARAMETER_UNKNOWN.
+    """
+    for name in parameters:
+        if name not in _REPOSITORY_PARAMETERS:
+            raise InvalidArgument(
+                "PARAMETER_UNKNOWN",
+                f"parameters: there is no parameter {name[:64]!r}",
+                field="parameters",
+                remedy="name a version by `version`, or leave it out",
+            )
+    named = parameters.get("version")
+    return None if named is None else selector("", str(named)).version
 
 
 def tensors(request: pb.ModelInferRequest) -> list[Tensor]:

@@ -13,7 +13,7 @@ from synapsenet.errors import FailedPrecondition, InvalidArgument, NotYetAvailab
 from synapsenet.inference.model import Deployment, ElementType, TensorSpec
 from synapsenet.inference.service import Prediction
 from synapsenet.inference.tensors import Tensor, numpy_type, packed_strings
-from synapsenet_servers.translate.open_inference import NAMES, TYPES, to_index, values
+from synapsenet_servers.translate.open_inference import NAMES, TYPES, to_index, values, wished_version
 
 JSON = "application/json"
 BINARY_HEADER = "inference-header-content-length"
@@ -97,6 +97,18 @@ def ready_only(body: HttpBody) -> bool:
         InvalidArgument: BODY_NOT_JSON.
     """
     return json_object(body).get("ready") is True
+
+
+def repository_version(body: HttpBody) -> int | None:
+    """The version that a request to load or unload names in its `parameters`; None: the choice is left to the platform.
+
+    Raises:
+        InvalidArgument: BODY_NOT_JSON, BODY_INVALID, VERSION_INVALID, PARAMETER_UNKNOWN.
+    """
+    parameters = json_object(body).get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise _invalid("parameters", "give an object")
+    return wished_version(parameters)
 
 
 def response(content: dict[str, Any], prediction: Prediction) -> HttpBody:

@@ -1,4 +1,4 @@
-"""Inference's deployments in SQL."""
+"""Inference's deployments, the routes to them, and what replicas report of them, in SQL."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Integer,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    and_,
     delete,
     insert,
     select,
@@ -29,9 +31,11 @@ from sqlalchemy import (
 from synapsenet.adapters.sql.participation import ParticipationTables, SqlStepNotes
 from synapsenet.adapters.sql.tables import UtcDateTime, add_platform_tables
 from synapsenet.adapters.sql.work import CommitContext, SqlUnitOfWork
-from synapsenet.inference.model import BatchingPolicy, Condition, Deployment, DeploymentState, VersionKey
-from synapsenet.inference.ports import Deployments, InferenceWork
+from synapsenet.inference.model import BatchingPolicy, Condition, Deployment, DeploymentState, Stage, VersionKey
+from synapsenet.inference.ports import Deployments, InferenceWork, ReplicaReport, ReplicaReports, RouteTable
+from synapsenet.inference.routing import Routes
 from synapsenet.platform.paging import Page, PageRequest
+from synapsenet.platform.records import decode, encode
 from synapsenet.platform.work import Request
 
 metadata = MetaData()
@@ -62,6 +66,27 @@ deployments = Table(
     Column("condition_since", UtcDateTime),
     Column("request_id", String, nullable=False),
     Column("request_digest", LargeBinary, nullable=False),
+    Column("stage", Integer, nullable=False, server_default="3"),
+    Column("operation_id", String, nullable=False, server_default=""),
+    Column("attempt", BigInteger, nullable=False, server_default="0"),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("model_id", String, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("shares", LargeBinary, nullable=False),
+    Column("operation_id", String, nullable=False),
+)
+
+replica_reports = Table(
+    "replica_reports",
+    metadata,
+    Column("model_id", String, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("replica", String, primary_key=True),
+    Column("report", LargeBinary, nullable=False),
 )
 
 
@@ -71,6 +96,8 @@ class SqlInferenceWork(SqlUnitOfWork, InferenceWork):
     def __init__(self, connection: Connection, context: CommitContext) -> None:
         super().__init__(connection, context)
         self.deployments = SqlDeployments(connection)
+        self.routes = SqlRouteTable(connection)
+        self.reports = SqlReplicaReports(connection)
         self.step_notes = SqlStepNotes(connection, participation)
 
 
@@ -114,6 +141,56 @@ class SqlDeployments(Deployments):
         return request.page(rows, key=lambda deployment: (deployment.key.model_id, deployment.key.version))
 
 
+class SqlRouteTable(RouteTable):
+    """The port in one table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, model_id: str) -> Routes | None:
+        row = self._connection.execute(select(routes).where(routes.c.model_id == model_id)).one_or_none()
+        return None if row is None else _routes(row)
+
+    def put(self, changed: Routes) -> None:
+        row = {"generation": changed.generation, "shares": encode(changed.shares), "operation_id": changed.operation_id}
+        here = routes.c.model_id == changed.model_id
+        if not self._connection.execute(update(routes).where(here).values(row)).rowcount:
+            self._connection.execute(insert(routes), {"model_id": changed.model_id, **row})
+
+    def all(self) -> Sequence[Routes]:
+        return [_routes(row) for row in self._connection.execute(select(routes).order_by(routes.c.model_id))]
+
+
+class SqlReplicaReports(ReplicaReports):
+    """The port in one table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, report: ReplicaReport) -> None:
+        here = and_(_about(report.key), replica_reports.c.replica == report.replica)
+        encoded = encode(report)
+        if not self._connection.execute(update(replica_reports).where(here).values(report=encoded)).rowcount:
+            place = {"model_id": report.key.model_id, "version": report.key.version, "replica": report.replica}
+            self._connection.execute(insert(replica_reports), {**place, "report": encoded})
+
+    def of(self, key: VersionKey) -> Sequence[ReplicaReport]:
+        rows = self._connection.execute(select(replica_reports).where(_about(key)).order_by(replica_reports.c.replica))
+        return [decode(ReplicaReport, bytes(row.report)) for row in rows]
+
+    def remove(self, key: VersionKey) -> None:
+        self._connection.execute(delete(replica_reports).where(_about(key)))
+
+
+def _about(key: VersionKey) -> ColumnElement[bool]:
+    return and_(replica_reports.c.model_id == key.model_id, replica_reports.c.version == key.version)
+
+
+def _routes(row: Row[Any]) -> Routes:
+    shares = decode(dict[int, float], bytes(row.shares))
+    return Routes(model_id=row.model_id, generation=row.generation, shares=shares, operation_id=row.operation_id)
+
+
 def _is(key: VersionKey) -> tuple[Any, Any]:
     return deployments.c.model_id == key.model_id, deployments.c.version == key.version
 
@@ -144,6 +221,9 @@ def _to_row(deployment: Deployment) -> dict[str, Any]:
         "condition_reason": condition.reason if condition else None,
         "condition_message": condition.message if condition else None,
         "condition_since": condition.since if condition else None,
+        "stage": int(deployment.stage),
+        "operation_id": deployment.operation_id,
+        "attempt": deployment.attempt,
     }
 
 
@@ -166,6 +246,9 @@ def _from_row(row: Row[Any]) -> Deployment:
         pinned=row.pinned,
         order=row.deploy_order,
         deployed_at=row.deployed_at,
+        stage=Stage(row.stage),
+        operation_id=row.operation_id,
+        attempt=row.attempt,
     )
     if row.condition_reason is None:
         return deployment

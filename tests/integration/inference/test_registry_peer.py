@@ -8,8 +8,6 @@ from synapsenet.inference.model import VersionKey
 from synapsenet.inference.ports import RegisteredVersion
 from synapsenet.testing.inference import KEY, MemoryRegistry, RegistryContract
 from synapsenet.testing.onnx_models import exact_model
-from synapsenet_api.registry.v1 import registry_service_pb2 as registry_pb
-from synapsenet_api.registry.v1 import version_pb2
 from synapsenet_servers.peers.inference import GrpcRegistry
 from tests.integration.inference.conftest import Client
 
@@ -19,16 +17,13 @@ class TestMemoryRegistry(RegistryContract):
 
     @pytest.fixture
     def registry(self) -> MemoryRegistry:
-        self._registry = MemoryRegistry()
-        self._registry.add(exact_model())
-        return self._registry
+        registry = MemoryRegistry()
+        registry.add(exact_model())
+        return registry
 
     @pytest.fixture
     async def registered(self, registry: MemoryRegistry) -> RegisteredVersion:
         return await registry.find(KEY.model_id, KEY.version)
-
-    async def state(self, key: VersionKey) -> str:
-        return self._registry.states[key]
 
 
 class TestGrpcRegistry(RegistryContract):
@@ -36,7 +31,6 @@ class TestGrpcRegistry(RegistryContract):
 
     @pytest.fixture
     def registry(self, client: Client) -> GrpcRegistry:
-        self._client = client
         channel = client.channel
         return GrpcRegistry(registry=channel, models=channel, timeout=10, download_timeout=10)
 
@@ -50,8 +44,3 @@ class TestGrpcRegistry(RegistryContract):
             artifact_size=version.artifact.size_bytes,
             artifact_format="onnx",
         )
-
-    async def state(self, key: VersionKey) -> str:
-        request = registry_pb.GetVersionRequest(model_id=key.model_id, version=key.version)
-        found = (await self._client.registry.GetVersion(request)).version
-        return version_pb2.VersionState.Name(found.state).removeprefix("VERSION_STATE_").lower()
