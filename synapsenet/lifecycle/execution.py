@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 from synapsenet.clock import Clock
 from synapsenet.errors import Aborted, Cancelled, DeadlineExceeded, FailedPrecondition, SynapseError
@@ -209,7 +210,8 @@ class Execution:
     async def _is_done_before_poke(self, calling: asyncio.Future[Json]) -> bool:
         poked = asyncio.ensure_future(self._poked.wait())
         try:
-            await asyncio.wait({calling, poked}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {calling, poked}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             poked.cancel()
         self._poked.clear()

@@ -50,6 +50,7 @@ class Projector:
         self._options = options
         self._holder = holder
         self._is_leading = False
+        self._is_away = False
         self._shown: dict[str, int] = {}
         self._progress = asyncio.Event()
 
@@ -67,7 +68,7 @@ class Projector:
                 await self._clock.sleep(self._options.records_pause_s)
 
     async def until_shown(self, status: VersionStatus) -> None:
-        """Return when the registry shows `status`, or something later, at the latest after a peer's patience."""
+        """Return when the registry shows `status`, or something later; without it if the registry is away, or takes long."""
         try:
             async with asyncio.timeout(self._options.peer_s):
                 if not self._is_leading:
@@ -79,7 +80,7 @@ class Projector:
             pass  # the leader brings it as soon as the registry is back
 
     def _is_behind(self, status: VersionStatus) -> bool:
-        return self._is_leading and self._shown.get(status.model_id, 0) < status.sequence
+        return self._is_leading and not self._is_away and self._shown.get(status.model_id, 0) < status.sequence
 
     async def _lead(self, held: Held) -> None:
         leading = asyncio.create_task(self._follow())
@@ -124,8 +125,11 @@ class Projector:
                 break  # the model is gone, and all that was about it
             except SynapseError as error:
                 _log.warning("%s: the registry does not take a status: %s", NAME, error.public)
+                self._is_away = True
+                self._tell()
                 await self._clock.sleep(self._options.records_pause_s)
             else:
+                self._is_away = False
                 break
         if status is not None:
             self._shown[status.model_id] = event.sequence

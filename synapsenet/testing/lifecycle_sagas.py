@@ -15,7 +15,7 @@ from synapsenet.lifecycle.wishes import DeployWish, Patience
 from synapsenet.platform.work import ANONYMOUS, Request
 from synapsenet.testing.lifecycle_stage import DEADLINE, Stage, failing
 
-OpenStage = Callable[[], AbstractAsyncContextManager[Stage]]
+OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
 
 FORWARD = ["reserve", "fetch", "load", "warm_up", "shift_traffic", "retire_previous"]
 CORRUPT = DataLoss("ARTIFACT_CORRUPT", "the artifact is not what was uploaded")

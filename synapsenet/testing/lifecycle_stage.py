@@ -44,6 +44,13 @@ class Shelf(Catalogue):
         self.aliases: tuple[str, ...] = ()
         self.shown: dict[int, VersionStatus] = {}
         self.away: SynapseError | None = None
+        self._news = asyncio.Event()
+
+    async def shows(self, status: VersionStatus) -> None:
+        """Return when it was told of `status`."""
+        while self.shown.get(status.version) != status:
+            self._news.clear()
+            await self._news.wait()
 
     async def find(self, model: str, version: int) -> VersionFacts:
         if version > 90:
@@ -64,6 +71,7 @@ class Shelf(Catalogue):
         if self.away is not None:
             raise self.away
         self.shown[status.version] = status
+        self._news.set()
 
 
 @dataclass

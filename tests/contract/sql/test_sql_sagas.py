@@ -1,4 +1,4 @@
-"""The suite of operations, over every database."""
+"""The suites of the coordinator at work, over every database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.clock import SystemClock
 from synapsenet.testing.lifecycle_sagas import OpenStage, SagaContract
-from synapsenet.testing.lifecycle_stage import Stage, staged
+from synapsenet.testing.lifecycle_stage import Shelf, Stage, staged
+from synapsenet.testing.lifecycle_use_cases import CoordinatorContract
 from tests.contract.databases import OpenRecords
 
 CLOCK = SystemClock()
@@ -40,3 +41,12 @@ async def stage(open_stage: OpenStage) -> AsyncIterator[Stage]:
 
 class TestSqlSagas(SagaContract):
     """The shared suite."""
+
+
+class TestSqlCoordinator(CoordinatorContract):
+    """The shared suite."""
+
+    @pytest.fixture
+    async def stage(self, open_stage: OpenStage) -> AsyncIterator[Stage]:
+        async with open_stage(shelf=Shelf(state="created")) as opened:
+            yield opened
