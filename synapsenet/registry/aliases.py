@@ -8,7 +8,7 @@ from datetime import datetime
 from synapsenet.errors import Aborted, FailedPrecondition, NotFound
 from synapsenet.registry.events import AliasDeleted, AliasSet, aggregate
 from synapsenet.registry.lookup import known_version
-from synapsenet.registry.model import Alias, State, check_alias
+from synapsenet.registry.model import Alias, check_alias
 from synapsenet.registry.ports import RegistryWork
 
 
@@ -37,7 +37,7 @@ class AliasWish:
 def set_alias(tx: RegistryWork, wish: AliasWish, at: datetime) -> Alias:
     """Let the alias point where the wish says; pointing there already is no change."""
     version = known_version(tx, wish.model, wish.number)
-    if version.state is State.ARCHIVED:
+    if version.sealed:
         raise FailedPrecondition(
             "VERSION_ARCHIVED",
             f"version {version.title} is archived and takes no alias",

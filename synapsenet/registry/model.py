@@ -146,12 +146,16 @@ class Version:
             Aborted: VERSION_CHANGED, somebody updated the version since that etag was read.
         """
         if etag and etag != self.etag:
-            raise Aborted(
-                "VERSION_CHANGED",
-                f"version {self.title} was updated since etag {etag} was read",
-                remedy="read it again and repeat the change on what it is now",
-                metadata={"model_id": self.model_id, "version": str(self.number), "etag": self.etag},
-            )
+            raise self.changed_since(etag)
+
+    def changed_since(self, etag: str) -> Aborted:
+        """What to tell somebody whose wish is based on what the version no longer is."""
+        return Aborted(
+            "VERSION_CHANGED",
+            f"version {self.title} was updated since etag {etag} was read",
+            remedy="read it again and repeat the change on what it is now",
+            metadata={"model_id": self.model_id, "version": str(self.number), "etag": self.etag},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,26 +1,15 @@
-"""Moves: the registry's own table of which state may follow which."""
+"""Moves: states that somebody wants versions to be in. Whether one is made is the lifecycle coordinator's to say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+import hashlib
+from dataclasses import dataclass
 
-from synapsenet.errors import FailedPrecondition, InvalidArgument
-from synapsenet.registry.model import Condition, State, Version
-
-MOVES: Mapping[State, frozenset[State]] = {
-    State.CREATED: frozenset({State.TRAINING, State.VALIDATING, State.ARCHIVED}),
-    State.TRAINING: frozenset({State.CREATED, State.VALIDATING, State.ARCHIVED}),
-    State.VALIDATING: frozenset({State.REGISTERED, State.ARCHIVED}),
-    State.REGISTERED: frozenset({State.DEPLOYING, State.DEPRECATED, State.ARCHIVED}),
-    State.DEPLOYING: frozenset({State.SERVING, State.REGISTERED}),
-    State.SERVING: frozenset({State.REGISTERED, State.DEPRECATED}),
-    State.DEPRECATED: frozenset({State.REGISTERED, State.ARCHIVED}),
-    State.ARCHIVED: frozenset(),
-}
-
-NEEDS_ARTIFACT = frozenset({State.VALIDATING, State.REGISTERED, State.DEPLOYING, State.SERVING})
+from synapsenet.errors import InvalidArgument
+from synapsenet.platform.work import ANONYMOUS, Request
+from synapsenet.registry.lookup import known_version
+from synapsenet.registry.model import Condition, State
+from synapsenet.registry.ports import RegistryWork
 
 _REASON_CHARACTERS = 1_024
 
@@ -33,6 +22,9 @@ class Move:
         condition: what is wrong from then on; None: nothing.
         reason: why, for the record.
         etag: what the move is based on; empty: whatever the version is.
+
+    Raises:
+        InvalidArgument: REASON_TOO_LONG.
     """
 
     to: State
@@ -44,50 +36,37 @@ class Move:
         if len(self.reason) > _REASON_CHARACTERS:
             raise InvalidArgument("REASON_TOO_LONG", field="reason", remedy=f"shorten it to {_REASON_CHARACTERS:,} characters")
 
-    def applied(self, version: Version, at: datetime) -> Version:
-        """`version` in the new state, or `version` itself if nothing would change.
 
-        Raises:
-            Aborted: VERSION_CHANGED, the move is based on an older state.
-            FailedPrecondition: MOVE_NOT_ALLOWED, ARTIFACT_MISSING or VERSION_HAS_ALIASES.
-        """
-        version.expect(self.etag)
-        condition = self._condition(version, at)
-        if version.state is self.to and version.condition == condition:
-            return version
-        if version.state is not self.to:
-            self._check(version)
-        return replace(version, state=self.to, condition=condition, revision=version.revision + 1, updated_at=at)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the coordinator is asked, the same for every retry of a request.
 
-    def _condition(self, version: Version, at: datetime) -> Condition | None:
-        """The wished condition, since now, or since when the version has had it."""
-        if self.condition is None:
-            return None
-        old = version.condition
-        same = old is not None and replace(old, since=None) == replace(self.condition, since=None)
-        return old if same else replace(self.condition, since=at)
+    Attributes:
+        sequence: of what the coordinator said of the version when the move was found to be based on it; None: whatever it is.
+        request_id: by which the coordinator knows a retry; empty: it does not.
+    """
 
-    def _check(self, version: Version) -> None:
-        allowed = sorted(MOVES[version.state])
-        if self.to not in MOVES[version.state]:
-            raise FailedPrecondition(
-                "MOVE_NOT_ALLOWED",
-                f"version {version.title} is {version.state} and cannot become {self.to}",
-                field="state",
-                remedy=f"from {version.state} it can become {', '.join(allowed)}" if allowed else "create a new version",
-                metadata={"state": version.state, "allowed": ",".join(allowed)},
-            )
-        if self.to in NEEDS_ARTIFACT and version.artifact is None:
-            raise FailedPrecondition(
-                "ARTIFACT_MISSING",
-                f"version {version.title} has no artifact and cannot become {self.to}",
-                field="state",
-                remedy="upload its artifact first",
-            )
-        if self.to is State.ARCHIVED and version.aliases:
-            raise FailedPrecondition(
-                "VERSION_HAS_ALIASES",
-                f"version {version.title} cannot be archived while {', '.join(version.aliases)} points to it",
-                field="state",
-                remedy="move or delete the alias first",
-            )
+    model_id: str
+    number: int
+    sequence: int | None
+    request_id: str
+
+
+def begin_move(tx: RegistryWork, model: str, number: int, move: Move, request: Request) -> Asked:
+    """What to ask the coordinator; it is remembered, for a retry finds the version changed by its own first attempt.
+
+    Raises:
+        NotFound: VERSION_UNKNOWN.
+        Aborted: VERSION_CHANGED, the move is based on an older state.
+    """
+    noted = ANONYMOUS
+    if request.id:
+        noted = Request("move/" + hashlib.sha256(request.id.encode()).hexdigest(), request.digest)
+
+    def make() -> Asked:
+        version = known_version(tx, model, number)
+        version.expect(move.etag)
+        sequence = version.sequence if move.etag and version.sequence else None
+        return Asked(model_id=version.model_id, number=number, sequence=sequence, request_id=noted.id)
+
+    return tx.once(noted, Asked, make)

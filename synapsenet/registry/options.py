@@ -14,9 +14,15 @@ class RegistryOptions:
         uploads: how many may go on at once; one more is refused with the time to come back.
         upload_chunk_s: how long an upload may pause before it is given up.
         models_s: how long a call waits for the models' word on whether a model exists.
+        lifecycle_s: how long a question to the lifecycle's coordinator may take.
+        adoption_s: how long the creation of a version waits for the coordinator to hear of it; it asks by itself later.
+        move_s: how long a move may take that the coordinator carries out in several steps.
     """
 
     artifact_bytes: int = 512 << 20
     uploads: int = 4
     upload_chunk_s: float = 30.0
     models_s: float = 5.0
+    lifecycle_s: float = 10.0
+    adoption_s: float = 1.0
+    move_s: float = 900.0

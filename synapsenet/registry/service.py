@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from synapsenet.clock import Clock
-from synapsenet.errors import DataLoss, FailedPrecondition, NotFound, ResourceExhausted
+from synapsenet.errors import Aborted, FailedPrecondition, ResourceExhausted, SynapseError
 from synapsenet.platform.artifacts import ArtifactStore
 from synapsenet.platform.paging import Page, PageRequest
+from synapsenet.platform.records import decode
 from synapsenet.platform.work import Request, WorkFactory
 from synapsenet.registry.aliases import AliasWish, delete_alias, known_alias, set_alias
-from synapsenet.registry.events import ArtifactUploaded, ModelClosed, VersionCreated, VersionMoved, VersionUpdated, aggregate
+from synapsenet.registry.events import ModelClosed, VersionCreated, VersionUpdated, aggregate
+from synapsenet.registry.lifecycle import Lifecycle
 from synapsenet.registry.lookup import closed_model, known_model, known_version
 from synapsenet.registry.model import Alias, RegisteredModel, State, Version, VersionArtifact, VersionChange, VersionWish
-from synapsenet.registry.moves import Move
+from synapsenet.registry.moves import Asked, Move, begin_move
 from synapsenet.registry.options import RegistryOptions
 from synapsenet.registry.ports import Inspector, ModelDirectory, RegistryWork
-from synapsenet.registry.signature import Signature
-from synapsenet.registry.uploads import Arrival, Upload
+from synapsenet.registry.standing import Standing, name_operation, settle, show
+from synapsenet.registry.uploads import Arrival, Upload, not_accepted
+from synapsenet.registry.verification import present_artifact, stored
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3  # at a wish that others keep overtaking
 
 
 class Registry:
-    """Numbers versions, takes and gives their artifacts, keeps their states and aliases."""
+    """Numbers versions, takes and gives their artifacts, keeps their aliases, and shows where they are in their lives."""
 
     def __init__(
         self,
         *,
         work: WorkFactory[RegistryWork],
         models: ModelDirectory,
+        lifecycle: Lifecycle,
         artifacts: ArtifactStore,
         inspector: Inspector,
         clock: Clock,
@@ -37,6 +46,7 @@ class Registry:
     ) -> None:
         self._work = work
         self._models = models
+        self._lifecycle = lifecycle
         self._artifacts = artifacts
         self._inspector = inspector
         self._clock = clock
@@ -65,7 +75,9 @@ class Registry:
             tx.events.append(aggregate(model.id), VersionCreated(version=version))
             return version
 
-        return await self._work.run(lambda tx: tx.once(request, Version, lambda: make(tx)))
+        version = await self._work.run(lambda tx: tx.once(request, Version, lambda: make(tx)))
+        await self._let_adopt(version)
+        return version
 
     async def version(self, model: str, number: int) -> Version:
         """One version of the model with that id or name.
@@ -112,29 +124,39 @@ class Registry:
         return await self._work.run(lambda tx: tx.once(request, Version, lambda: make(tx)))
 
     async def move_version(self, model: str, number: int, move: Move, request: Request) -> Version:
-        """Bring a version to another state.
+        """Have the lifecycle's coordinator bring a version to another state.
 
         Raises:
             NotFound: MODEL_UNKNOWN or VERSION_UNKNOWN.
             FailedPrecondition: MOVE_NOT_ALLOWED, ARTIFACT_MISSING or VERSION_HAS_ALIASES.
-            Aborted: VERSION_CHANGED, the move is based on an older state.
+            Aborted: VERSION_CHANGED, the move is based on an older state; VERSION_BUSY, an operation is at work on it.
             AlreadyExists: the request id was used for another move.
+            Unavailable: the coordinator does not answer.
         """
         await self._ensure_known(model)
-        now = self._clock.now()
+        if (earlier := await self._work.read(lambda tx: tx.earlier(request))) is not None:
+            return decode(Version, earlier)
+        run = self._work.run if request.id else self._work.read
+        asked = await run(lambda tx: begin_move(tx, model, number, move, request))
+        standing = await self._moved(asked, move)
 
         def make(tx: RegistryWork) -> Version:
-            old = known_version(tx, model, number)
-            new = move.applied(old, now)
-            if new is not old:
-                tx.versions.replace(new)
-                _record_move(tx, old, new, move.reason)
-            return new
+            version = known_version(tx, asked.model_id, number)
+            shown = version if standing is None else show(tx, version, standing)
+            return shown if move.condition is None else name_operation(tx, shown, move.condition)
 
         return await self._work.run(lambda tx: tx.once(request, Version, lambda: make(tx)))
 
+    async def keep_standing(self, model_id: str, number: int, standing: Standing) -> None:
+        """Show where a version is, as the lifecycle's coordinator says, unless something newer is shown.
+
+        Raises:
+            NotFound: VERSION_UNKNOWN.
+        """
+        await self._work.run(lambda tx: show(tx, known_version(tx, model_id, number), standing))
+
     async def upload(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Version:
-        """Store a version's artifact, checked; a created or training version becomes validating.
+        """Store a version's artifact, checked, and have the lifecycle's coordinator take it.
 
         Repeating it changes nothing and does not read `chunks`.
 
@@ -145,16 +167,13 @@ class Registry:
             InvalidArgument: the bytes are not what was declared: see `Arrival.checked`.
             ResourceExhausted: ARTIFACT_TOO_LARGE, STORAGE_FULL, or UPLOADS_BUSY with the time to come back.
             DeadlineExceeded: UPLOAD_STALLED.
+            Unavailable: the coordinator does not answer; repeating the upload goes on from there.
         """
         upload.check_size(self._options.artifact_bytes)
         version = await self.version(upload.model, upload.number)
-        if upload.is_done(version):
-            return version
-        with self._slot():
-            inspection = self._inspector.begin(upload.format, size=upload.size)
-            arrival = Arrival(upload, inspection, declared=version.signature, pause=self._options.upload_chunk_s)
-            await self._artifacts.write(arrival.checked(chunks), limit=upload.size)
-        return await self._work.run(lambda tx: self._take(tx, upload, arrival.signature))
+        if not upload.is_done(version):
+            version = await self._arrived(upload, version, chunks)
+        return await self._taken(version) if version.offered else version
 
     async def download(self, model: str, number: int) -> tuple[VersionArtifact, AsyncIterator[bytes]]:
         """A version's artifact and its bytes, verified as they pass.
@@ -165,14 +184,8 @@ class Registry:
             DataLoss: ARTIFACT_CORRUPT, from the iterator before its last chunk; or ARTIFACT_LOST.
         """
         version = await self.version(model, number)
-        if version.artifact is None:
-            raise FailedPrecondition(
-                "ARTIFACT_MISSING",
-                f"version {version.title} has no artifact",
-                field="version",
-                remedy="upload its artifact first",
-            )
-        return version.artifact, self._stored(version, version.artifact)
+        artifact = present_artifact(version)
+        return artifact, stored(self._artifacts, version, artifact)
 
     async def set_alias(self, wish: AliasWish, request: Request) -> Alias:
         """Let an alias point to a version.
@@ -254,18 +267,6 @@ class Registry:
         await self._models.find(model, timeout=self._options.models_s)
         return False
 
-    async def _stored(self, version: Version, artifact: VersionArtifact) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._artifacts.read(artifact.sha256):
-                yield chunk
-        except NotFound as error:
-            raise DataLoss(
-                "ARTIFACT_LOST",
-                f"the artifact of version {version.title} is no longer in the store",
-                remedy="restore the artifact folder from a backup, or create a new version",
-                metadata={"sha256": artifact.sha256},
-            ) from error
-
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if self._uploading >= self._options.uploads:
@@ -278,30 +279,78 @@ class Registry:
         finally:
             self._uploading -= 1
 
-    def _take(self, tx: RegistryWork, upload: Upload, stated: Signature | None) -> Version:
-        """Record the stored artifact; the version may have changed while it arrived."""
-        now = self._clock.now()
-        old = known_version(tx, upload.model, upload.number)
-        if upload.is_done(old):
-            return old
-        artifact = VersionArtifact(format=upload.format, sha256=upload.sha256, size=upload.size, uploaded_at=now)
-        new = replace(
-            old,
-            artifact=artifact,
-            signature=old.signature or stated,
-            state=State.VALIDATING,
-            revision=old.revision + 1,
-            updated_at=now,
-        )
-        tx.versions.replace(new)
-        tx.events.append(aggregate(new.model_id), ArtifactUploaded(model_id=new.model_id, number=new.number, artifact=artifact))
-        if new.state is not old.state:
-            _record_move(tx, old, new, "artifact uploaded")
-        return new
+    async def _arrived(self, upload: Upload, version: Version, chunks: AsyncIterator[bytes]) -> Version:
+        """The version with the artifact that came; it may have changed meanwhile."""
+        timeout = self._options.lifecycle_s
+        if not await self._lifecycle.accepts_artifact(version.model_id, version.number, timeout=timeout):
+            raise not_accepted(version)
+        with self._slot():
+            inspection = self._inspector.begin(upload.format, size=upload.size)
+            arrival = Arrival(upload, inspection, declared=version.signature, pause=self._options.upload_chunk_s)
+            await self._artifacts.write(arrival.checked(chunks), limit=upload.size)
+
+        def offer(tx: RegistryWork) -> Version:
+            old = known_version(tx, upload.model, upload.number)
+            if upload.is_done(old):
+                return old
+            new = upload.offered(old, stated=arrival.signature, at=self._clock.now())
+            tx.versions.replace(new)
+            return new
+
+        return await self._work.run(offer)
+
+    async def _taken(self, version: Version) -> Version:
+        """The version once the coordinator has taken its artifact."""
+        model_id, number, sha256 = version.model_id, version.number, present_artifact(version).sha256
+
+        async def ask() -> Standing | None:
+            return await self._lifecycle.take_artifact(model_id, number, sha256, timeout=self._options.lifecycle_s)
+
+        try:
+            standing = await _again_if_changed(ask)
+        except FailedPrecondition as refusal:
+            if refusal.reason != "TRANSITION_NOT_ALLOWED":
+                raise
+            late = await self._work.run(lambda tx: settle(tx, known_version(tx, model_id, number), self._clock.now()))
+            raise not_accepted(late) from refusal
+
+        def keep(tx: RegistryWork) -> Version:
+            current = known_version(tx, model_id, number)
+            shown = current if standing is None else show(tx, current, standing)
+            return settle(tx, shown, self._clock.now())
+
+        return await self._work.run(keep)
+
+    async def _moved(self, asked: Asked, move: Move) -> Standing | None:
+        async def ask() -> Standing | None:
+            return await self._lifecycle.move(asked, move, timeout=self._options.move_s)
+
+        if not move.etag:
+            return await _again_if_changed(ask)
+        try:
+            return await ask()
+        except Aborted as error:
+            if error.reason != "VERSION_CHANGED":
+                raise
+            version = await self._work.read(lambda tx: known_version(tx, asked.model_id, asked.number))
+            raise version.changed_since(move.etag) from error
+
+    async def _let_adopt(self, version: Version) -> None:
+        """Let the coordinator hear of a new version; should it be away, it asks when it hears of it otherwise."""
+        try:
+            standing = await self._lifecycle.adopt(version.model_id, version.number, timeout=self._options.adoption_s)
+            if standing is not None:
+                await self.keep_standing(version.model_id, version.number, standing)
+        except SynapseError as error:
+            _log.info("version %s is not yet known to the lifecycle's coordinator: %s", version.title, error.public)
 
 
-def _record_move(tx: RegistryWork, old: Version, new: Version, reason: str) -> None:
-    moved = VersionMoved(
-        model_id=new.model_id, number=new.number, old=old.state, new=new.state, condition=new.condition, reason=reason
-    )
-    tx.events.append(aggregate(new.model_id), moved)
+async def _again_if_changed(ask: Callable[[], Awaitable[Standing | None]]) -> Standing | None:
+    """What `ask` gives; a wish that is based on nothing is as good on what the version is now."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await ask()
+        except Aborted as error:
+            if error.reason != "VERSION_CHANGED":
+                raise
+    return await ask()

@@ -6,15 +6,13 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from synapsenet.errors import AlreadyExists, DeadlineExceeded, FailedPrecondition, InvalidArgument, ResourceExhausted
-from synapsenet.registry.model import Format, State, Version
+from synapsenet.registry.model import Format, Version, VersionArtifact
 from synapsenet.registry.ports import Inspection
 from synapsenet.registry.signature import Signature
-
-ACCEPTING = frozenset({State.CREATED, State.TRAINING, State.VALIDATING})
-"""The states in which a version takes its artifact."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -60,31 +58,38 @@ class Upload:
             )
 
     def is_done(self, version: Version) -> bool:
-        """Whether `version` has this artifact already; False: it may take it.
+        """Whether `version` has this artifact already; False: it has none.
 
         Raises:
             AlreadyExists: ARTIFACT_UPLOADED, it has another one.
-            FailedPrecondition: ARTIFACT_NOT_ACCEPTED, its state does not take any.
         """
-        if version.artifact is not None:
-            if (version.artifact.sha256, version.artifact.format) == (self.sha256, self.format):
-                return True
-            raise AlreadyExists(
-                "ARTIFACT_UPLOADED",
-                f"version {version.title} has an artifact already, and it never changes",
-                field="header",
-                remedy="create a new version for another artifact",
-                metadata={"sha256": version.artifact.sha256},
-            )
-        if version.state not in ACCEPTING:
-            raise FailedPrecondition(
-                "ARTIFACT_NOT_ACCEPTED",
-                f"version {version.title} is {version.state} and takes no artifact",
-                field="header.version",
-                remedy="create a new version",
-                metadata={"state": version.state},
-            )
-        return False
+        if version.artifact is None:
+            return False
+        if (version.artifact.sha256, version.artifact.format) == (self.sha256, self.format):
+            return True
+        raise AlreadyExists(
+            "ARTIFACT_UPLOADED",
+            f"version {version.title} has an artifact already, and it never changes",
+            field="header",
+            remedy="create a new version for another artifact",
+            metadata={"sha256": version.artifact.sha256},
+        )
+
+    def offered(self, version: Version, *, stated: Signature | None, at: datetime) -> Version:
+        """`version` with this artifact, for the coordinator to take."""
+        artifact = VersionArtifact(format=self.format, sha256=self.sha256, size=self.size, uploaded_at=at)
+        return replace(version, artifact=artifact, signature=version.signature or stated, offered=True)
+
+
+def not_accepted(version: Version) -> FailedPrecondition:
+    """What to tell somebody whose artifact comes when its version takes none."""
+    return FailedPrecondition(
+        "ARTIFACT_NOT_ACCEPTED",
+        f"version {version.title} is {version.state} and takes no artifact",
+        field="header.version",
+        remedy="create a new version",
+        metadata={"state": version.state},
+    )
 
 
 class Arrival:

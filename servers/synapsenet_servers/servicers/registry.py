@@ -83,3 +83,9 @@ class RegistryControl(RegistryControlServiceServicer):
     async def CloseModel(self, request: control_pb.CloseModelRequest, context: Any) -> control_pb.CloseModelResponse:
         await self._registry.close_model(request.model_id)
         return control_pb.CloseModelResponse()
+
+    async def KeepVersionState(
+        self, request: control_pb.KeepVersionStateRequest, context: Any
+    ) -> control_pb.KeepVersionStateResponse:
+        await self._registry.keep_standing(request.model_id, request.version, translate.standing(request))
+        return control_pb.KeepVersionStateResponse()

@@ -19,11 +19,13 @@ from synapsenet.registry.model import (
 )
 from synapsenet.registry.moves import Move
 from synapsenet.registry.signature import ElementType, Signature, TensorSpec
+from synapsenet.registry.standing import Standing
 from synapsenet.registry.uploads import Upload
-from synapsenet_api.registry.v1 import alias_pb2, artifact_pb2, registry_service_pb2, version_pb2
+from synapsenet_api.lifecycle.v1 import version_status_pb2
+from synapsenet_api.registry.v1 import alias_pb2, artifact_pb2, registry_control_service_pb2, registry_service_pb2, version_pb2
 from synapsenet_servers.translate.enums import Wire
 from synapsenet_servers.translate.masks import named
-from synapsenet_servers.translate.times import to_timestamp
+from synapsenet_servers.translate.times import from_timestamp, to_timestamp
 
 _STATES = Wire(State, version_pb2.VersionState, "VERSION_STATE_")
 _FORMATS = Wire(Format, artifact_pb2.ArtifactFormat, "ARTIFACT_FORMAT_")
@@ -104,6 +106,46 @@ def move(request: registry_service_pb2.SetVersionStateRequest) -> Move:
     )
 
 
+def standing(request: registry_control_service_pb2.KeepVersionStateRequest) -> Standing:
+    """What the coordinator has the registry show.
+
+    Raises:
+        InvalidArgument: VALUE_UNKNOWN, CONDITION_INVALID, SEQUENCE_INVALID or the time is none.
+    """
+    if request.sequence < 1:
+        raise InvalidArgument("SEQUENCE_INVALID", field="sequence", remedy="give the number of the model's event, from 1")
+    return Standing(
+        state=_STATES.member(request.state, field="state"),
+        condition=_told_condition(request.condition) if request.HasField("condition") else None,
+        sequence=request.sequence,
+        changed_at=from_timestamp(request.change_time, field="change_time"),
+        reason=request.reason,
+    )
+
+
+def status_standing(status: version_status_pb2.VersionStatus, *, reason: str = "") -> Standing | None:
+    """What the coordinator answers of a version; None if the registry's contract has no such state."""
+    if status.state not in set(State):
+        return None
+    return Standing(
+        state=State(status.state),
+        condition=_told_condition(status.condition) if status.HasField("condition") else None,
+        sequence=status.sequence,
+        changed_at=from_timestamp(status.update_time, field="status.update_time"),
+        reason=reason,
+    )
+
+
+def wished_condition(condition: Condition) -> version_status_pb2.Condition:
+    """What somebody says is wrong, for the coordinator, who knows since when."""
+    return version_status_pb2.Condition(
+        reason=condition.reason,
+        message=condition.message,
+        operation_id=condition.operation_id,
+        needs_attention=condition.needs_attention,
+    )
+
+
 def alias_wish(request: registry_service_pb2.SetAliasRequest) -> AliasWish:
     return AliasWish(
         model=request.model_id,
@@ -169,6 +211,16 @@ def _from_condition(wire: version_pb2.VersionCondition) -> Condition:
         message=wire.message,
         operation_id=wire.operation_id,
         needs_attention=wire.needs_attention,
+    )
+
+
+def _told_condition(wire: version_pb2.VersionCondition | version_status_pb2.Condition) -> Condition:
+    return Condition(
+        reason=wire.reason,
+        message=wire.message,
+        operation_id=wire.operation_id,
+        needs_attention=wire.needs_attention,
+        since=from_timestamp(wire.start_time, field="condition.start_time") if wire.HasField("start_time") else None,
     )
 
 
