@@ -88,8 +88,10 @@ class Deployer:
         registered = await self._registry.find(wish.model, wish.version)
         key = registered.key
         await self.follower.hear(wish.model)
-        if (same := await self._joined(key, request)) is not None:
-            return same
+        if (answer := await self._resumed(key, request)) is not None:
+            return answer
+        if (same := self._joined(key, request)) is not None:
+            return await same
         if (standing := self._residents.deployment(key)) is not None:
             if (earlier := await self._earlier(request)) is not None:  # it ended while the registry was asked
                 return earlier
@@ -120,8 +122,10 @@ class Deployer:
         deployment = None if key is None else self._residents.deployment(key)
         if deployment is None:
             raise deployment_unknown(model, version)
-        if (same := await self._joined(deployment.key, request)) is not None:
-            return same
+        if (answer := await self._resumed(deployment.key, request)) is not None:
+            return answer
+        if (same := self._joined(deployment.key, request)) is not None:
+            return await same
         if deployment.state in (DeploymentState.LOADING, DeploymentState.DRAINING):
             raise under_way(deployment.key)
         return await self._begin(deployment.key, request, self._undeploy(deployment, request))
@@ -138,23 +142,27 @@ class Deployer:
         answer = await self._work.read(lambda tx: tx.earlier(request))
         return None if answer is None else decode(Deployment, answer)
 
-    async def _joined(self, key: VersionKey, request: Request) -> Deployment | None:
-        """The answer to `request`, if it is being carried out already, here or by an operation that outlived its caller.
+    def _joined(self, key: VersionKey, request: Request) -> asyncio.Future[Deployment] | None:
+        """The end of what is under way here for `key`, if it was begun by the same request; None if nothing is.
 
         Raises:
             Aborted: DEPLOYMENT_UNDER_WAY, another request is.
         """
-        if (running := self._under_way.get(key)) is not None:
-            if request.id and running.request == request:
-                return await asyncio.shield(running.task)
-            raise under_way(key)
-        if not request.id:
+        if (running := self._under_way.get(key)) is None:
             return None
+        if request.id and running.request == request:
+            return asyncio.shield(running.task)
+        raise under_way(key)
+
+    async def _resumed(self, key: VersionKey, request: Request) -> Deployment | None:
+        """The answer to `request`, once the operation has ended that it began, which outlived its caller; None: there is none."""
 
         def begun(tx: InferenceWork) -> Deployment | None:
             found = tx.deployments.find(key)
             return found if found is not None and tx.deployments.request(key) == request else None
 
+        if not request.id or key in self._under_way:
+            return None
         found = await self._work.read(begun)
         if found is None or found.state is DeploymentState.FAILED or not found.operation_id:
             return None
