@@ -26,6 +26,7 @@ from synapsenet.registry.uploads import Upload
 from synapsenet.testing.artifacts import digest, stream
 from synapsenet.testing.clock import NOON, FakeClock
 from synapsenet.testing.registry import DIGITS, OTHER, KnownModels, RegistryRecordsContract
+from synapsenet.testing.registry_lifecycle import GrantingLifecycle
 from tests.contract.databases import OpenRecords
 
 HEADER = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
@@ -54,6 +55,7 @@ def registry(work: SqlWork[SqlRegistryWork], artifacts: ArtifactStore, clock: Fa
     return Registry(
         work=work,
         models=KnownModels(DIGITS, OTHER),
+        lifecycle=GrantingLifecycle(clock),
         artifacts=artifacts,
         inspector=FormatInspector(),
         clock=clock,
@@ -211,14 +213,6 @@ async def test_a_deleted_alias_is_unknown(registry: Registry) -> None:
     with pytest.raises(NotFound) as refusal:
         await registry.delete_alias("digits", "champion")
     assert refusal.value.reason == "ALIAS_UNKNOWN"
-
-
-async def test_an_archived_version_takes_no_alias(registry: Registry) -> None:
-    await registry.create_version(WISH, ANONYMOUS)
-    await registry.move_version("digits", 1, Move(to=State.ARCHIVED), ANONYMOUS)
-    with pytest.raises(FailedPrecondition) as refusal:
-        await registry.set_alias(AliasWish(model="digits", name="champion", number=1), ANONYMOUS)
-    assert refusal.value.reason == "VERSION_ARCHIVED"
 
 
 async def test_a_model_with_versions_is_not_closed_and_a_closed_one_takes_none(registry: Registry) -> None:

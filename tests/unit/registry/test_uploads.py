@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from synapsenet.errors import AlreadyExists, DeadlineExceeded, FailedPrecondition, InvalidArgument, ResourceExhausted
+from synapsenet.errors import AlreadyExists, DeadlineExceeded, InvalidArgument, ResourceExhausted
 from synapsenet.registry.model import Format, State
 from synapsenet.registry.ports import Inspection
 from synapsenet.registry.signature import ElementType, Signature, TensorSpec
-from synapsenet.registry.uploads import ACCEPTING, Arrival, Upload
+from synapsenet.registry.uploads import Arrival, Upload
 from synapsenet.testing.artifacts import digest, stream
+from synapsenet.testing.clock import NOON
 from synapsenet.testing.registry import SIGNATURE, artifact, version
 
 DATA = b"a whole model"
@@ -91,14 +92,17 @@ async def test_an_upload_that_pauses_for_too_long_is_given_up() -> None:
     assert refusal.value.reason == "UPLOAD_STALLED"
 
 
-@pytest.mark.parametrize("state", State)
-def test_a_version_takes_its_artifact_until_it_is_registered(state: State) -> None:
-    if state in ACCEPTING:
-        assert not upload().is_done(version(state=state))
-        return
-    with pytest.raises(FailedPrecondition) as refusal:
-        upload().is_done(version(state=state))
-    assert refusal.value.reason == "ARTIFACT_NOT_ACCEPTED"
+def test_a_version_without_artifact_may_be_offered_one_with_the_signature_that_it_states() -> None:
+    assert not upload().is_done(version())
+    offered = upload().offered(version(), stated=SIGNATURE, at=NOON)
+    assert (offered.offered, offered.signature, offered.revision) == (True, SIGNATURE, 1)
+    assert upload().is_done(offered)
+
+
+def test_a_declared_signature_stays_whatever_the_artifact_states() -> None:
+    scalar = Signature(inputs=(), outputs=(TensorSpec(name="label", element_type=ElementType.INT64, shape=()),))
+    declaring = replace(version(), signature=SIGNATURE)
+    assert upload().offered(declaring, stated=scalar, at=NOON).signature == SIGNATURE
 
 
 def test_the_same_artifact_again_is_done_and_another_one_is_refused() -> None:
