@@ -25,6 +25,7 @@ from synapsenet_api.models.v1 import model_service_pb2_grpc as models_grpc
 from synapsenet_api.registry.v1 import registry_service_pb2 as registry
 from synapsenet_api.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from synapsenet_servers.bootstrap.role import Service
+from synapsenet_servers.security.acting import actor
 from synapsenet_servers.security.bearers import authorization
 from synapsenet_servers.security.certificates import make_all
 from synapsenet_servers.security.credentials import server_credentials
@@ -45,13 +46,13 @@ OF_ITS_OWN = [("grpc.use_local_subchannel_pool", 1)]
 
 
 class Models(models_grpc.ModelServiceServicer):
-    """Answers what people ask most."""
+    """Answers what people ask most; a model is described by who has it made."""
 
     async def GetModel(self, request: models.GetModelRequest, context: Any) -> models.GetModelResponse:
         return models.GetModelResponse(model=model_pb2.Model(name=request.model_id, description=context.peer()))
 
     async def CreateModel(self, request: models.CreateModelRequest, context: Any) -> models.CreateModelResponse:
-        return models.CreateModelResponse(model=model_pb2.Model(name=request.name))
+        return models.CreateModelResponse(model=model_pb2.Model(name=request.name, description=actor()))
 
 
 class Control(control_grpc.InferenceControlServiceServicer):
