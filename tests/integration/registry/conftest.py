@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from synapsenet_api.lifecycle.v1.lifecycle_service_pb2_grpc import LifecycleServiceStub
 from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
 from synapsenet_api.registry.v1.registry_control_service_pb2_grpc import RegistryControlServiceStub
 from synapsenet_api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -27,7 +26,6 @@ def serve(tmp_path: Path) -> Serve:
             yield Served(
                 models=ModelServiceStub(roles.channel),
                 registry=RegistryServiceStub(roles.channel),
-                lifecycle=LifecycleServiceStub(roles.channel),
                 control=RegistryControlServiceStub(roles.channel),
                 outside=roles.channel,
                 data=roles.data,

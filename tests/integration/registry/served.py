@@ -21,7 +21,6 @@ class Served:
 
     models: Any
     registry: Any
-    lifecycle: Any
     control: Any
     outside: grpc.aio.Channel
     data: Path

@@ -17,7 +17,6 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 from onnx import TensorProto, helper
 
-from synapsenet_api.lifecycle.v1 import lifecycle_service_pb2 as lifecycle_pb
 from synapsenet_api.models.v1 import model_pb2
 from synapsenet_api.models.v1 import model_service_pb2 as models_pb
 from synapsenet_api.registry.v1 import artifact_pb2, version_pb2
@@ -92,7 +91,7 @@ async def set_state(served: Served, state: version_pb2.VersionState.ValueType, *
     return (await served.registry.SetVersionState(request)).version  # type: ignore[no-any-return]  # as above
 
 
-async def test_a_model_goes_from_its_name_to_serving(served: Served) -> None:
+async def test_a_model_goes_from_its_name_to_its_registration(served: Served) -> None:
     model = await new_model(served)
     created = await new_version(served, metrics={"accuracy": 0.97}, source=version_pb2.Source(job_id="job-1"))
     assert (created.model_id, created.version, created.state) == (model.id, 1, version_pb2.VERSION_STATE_CREATED)
@@ -103,12 +102,11 @@ async def test_a_model_goes_from_its_name_to_serving(served: Served) -> None:
     (pixels,) = uploaded.signature.inputs
     assert (pixels.name, pixels.element_type, list(pixels.shape)) == ("pixels", version_pb2.ELEMENT_TYPE_FLOAT32, [-1, 64])
     assert await download(served) == (uploaded.artifact, data)
-    for state in ("REGISTERED", "DEPLOYING", "SERVING"):
-        await set_state(served, version_pb2.VersionState.Value(f"VERSION_STATE_{state}"))
+    await set_state(served, version_pb2.VERSION_STATE_REGISTERED)
     alias = pb.SetAliasRequest(model_id=model.id, alias="champion", version=1, expected_version=0)
     assert (await served.registry.SetAlias(alias)).alias.version == 1
     found = (await served.registry.GetVersion(pb.GetVersionRequest(model_id=model.id, version=1))).version
-    assert (found.state, list(found.aliases), found.etag) == (version_pb2.VERSION_STATE_SERVING, ["champion"], "r5")
+    assert (found.state, list(found.aliases), found.etag) == (version_pb2.VERSION_STATE_REGISTERED, ["champion"], "r3")
     assert found.metrics == {"accuracy": 0.97}
 
 
@@ -272,10 +270,3 @@ async def test_what_only_the_mesh_may_do_is_not_there_from_outside(served: Serve
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await served.control.CloseModel(control_pb.CloseModelRequest(model_id="mdl-1"))
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-async def test_the_lifecycle_says_of_itself_that_it_is_yet_to_come(served: Served) -> None:
-    request = lifecycle_pb.DeployVersionRequest(model_id="digits", version=1)
-    code, info, sentence = await refusal(served.lifecycle.DeployVersion(request))
-    assert (code, info.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_YET_AVAILABLE")
-    assert "InferenceService.DeployModel" in sentence
