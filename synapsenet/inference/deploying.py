@@ -155,7 +155,7 @@ class Deployer:
         raise under_way(key)
 
     async def _resumed(self, key: VersionKey, request: Request) -> Deployment | None:
-        """The answer to `request`, once the operation has ended that it began, which outlived its caller; None: there is none."""
+        """The answer to `request`, once the operation that it began, and that outlived it, has ended; None: there is none."""
 
         def begun(tx: InferenceWork) -> Deployment | None:
             found = tx.deployments.find(key)

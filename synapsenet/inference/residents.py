@@ -12,6 +12,8 @@ from synapsenet.inference.model import Deployment, DeploymentState, Signature, V
 from synapsenet.inference.ports import Executable
 from synapsenet.inference.routing import Routes, Shares, Spread
 
+_ENTERED = frozenset({DeploymentState.LOADING, DeploymentState.SERVING})
+
 
 @dataclass(slots=True, kw_only=True)
 class Resident:
@@ -120,7 +122,7 @@ class Residents:
             return None
         chosen = matching[0] if version is not None else self._next(matching)
         resident = self._loaded.get(chosen.key)
-        if chosen.state is DeploymentState.SERVING and resident is not None:
+        if resident is not None and (chosen.state is DeploymentState.SERVING or self._is_routed(chosen)):
             return chosen, resident
         if chosen.state is DeploymentState.DRAINING:
             return None
@@ -158,9 +160,15 @@ class Residents:
 
     def _next(self, matching: Sequence[Deployment]) -> Deployment:
         """Whose turn it is among the versions of a model; one that has its turn and is not in memory gives it up."""
-        serving = {one.key.version: one for one in matching if one.state is DeploymentState.SERVING}
         if (spread := self._spreads.get(matching[0].key.model_id)) is not None:
-            ready = [version for version, one in serving.items() if one.key in self._loaded]
-            if (turn := spread.next(ready)) is not None or (turn := spread.next(serving)) is not None:
-                return serving[turn]
+            entered = {one.key.version: one for one in matching if one.state in _ENTERED}
+            ready = [version for version, one in entered.items() if one.key in self._loaded]
+            if (turn := spread.next(ready)) is not None or (turn := spread.next(entered)) is not None:
+                return entered[turn]
         return max(matching, key=lambda one: (one.state is DeploymentState.SERVING, one.order))
+
+    def _is_routed(self, deployment: Deployment) -> bool:
+        """Whether requests are spread over it: it is to serve, even if the news that it does have not come yet."""
+        routes = self._routes.get(deployment.key.model_id)
+        share = routes.shares.get(deployment.key.version, 0.0) if routes else 0.0
+        return share > 0 and deployment.state in _ENTERED

@@ -22,10 +22,12 @@ from synapsenet.inference.model import (
     ElementType,
     ModelDeployed,
     Signature,
+    Stage,
     TensorSpec,
     VersionKey,
 )
-from synapsenet.inference.ports import Executable, Executor, InferenceWork, RegisteredVersion, Registry, Runtime
+from synapsenet.inference.ports import Executable, Executor, InferenceWork, RegisteredVersion, Registry, ReplicaReport, Runtime
+from synapsenet.inference.routing import Routes
 from synapsenet.inference.tensors import Array
 from synapsenet.platform.paging import PageRequest
 from synapsenet.platform.work import Request, WorkFactory
@@ -52,6 +54,9 @@ def deployment(key: VersionKey = KEY, *, state: DeploymentState = DeploymentStat
         pinned=True,
         order=order,
         deployed_at=NOON,
+        stage=Stage.WARM,
+        operation_id="op-1",
+        attempt=7,
     )
 
 
@@ -121,6 +126,39 @@ class DeploymentsContract:
         with pytest.raises(KeyError):
             await work.run(fail)
         assert await work.read(lambda tx: tx.deployments.find(KEY)) is None
+
+
+class RouteTableContract:
+    """Run over every adapter by a class that provides the fixture `work`."""
+
+    async def test_routes_are_found_as_they_were_put_and_replaced_as_a_whole(self, work: WorkFactory[InferenceWork]) -> None:
+        first = Routes(model_id="mdl-1", generation=1, shares={1: 0.25, 20: 0.75}, operation_id="op-1")
+        assert await work.read(lambda tx: tx.routes.find("mdl-1")) is None
+        await work.run(lambda tx: tx.routes.put(first))
+        assert await work.read(lambda tx: tx.routes.find("mdl-1")) == first
+        second = replace(first, generation=2, shares={20: 1.0}, operation_id="op-2")
+        other = Routes(model_id="mdl-0", generation=1, shares={})
+        await work.run(lambda tx: (tx.routes.put(second), tx.routes.put(other)))
+        assert await work.read(lambda tx: tx.routes.all()) == [other, second]
+
+
+class ReplicaReportsContract:
+    """Run over every adapter by a class that provides the fixture `work`."""
+
+    async def test_the_newest_report_of_each_replica_is_kept_until_the_version_is_gone(
+        self, work: WorkFactory[InferenceWork]
+    ) -> None:
+        def report(replica: str, attempt: int, key: VersionKey = KEY) -> ReplicaReport:
+            return ReplicaReport(replica=replica, key=key, order=1, attempt=attempt, stage=Stage.FETCHED, generation=2)
+
+        failed = replace(report("b", 1), stage=None, failure=("DataLoss", "ARTIFACT_CORRUPT", "it is damaged"))
+        other = report("a", 1, VersionKey("mdl-1", 2))
+        for one in (report("a", 1), report("a", 2), failed, other):
+            await work.run(lambda tx, one=one: tx.reports.put(one))  # type: ignore[misc]
+        assert await work.read(lambda tx: tx.reports.of(KEY)) == [report("a", 2), failed]
+        await work.run(lambda tx: tx.reports.remove(KEY))
+        assert await work.read(lambda tx: tx.reports.of(KEY)) == []
+        assert await work.read(lambda tx: tx.reports.of(other.key)) == [other]
 
 
 class RuntimeContract:

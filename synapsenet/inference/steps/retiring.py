@@ -90,10 +90,10 @@ class Retire:
         def load(tx: InferenceWork) -> Deployment:
             now = tx.deployments.find(before.key)
             if now is None:
+                tx.deployments.add(before, ANONYMOUS)
                 now = before
-                tx.deployments.add(now, ANONYMOUS)
-            if now.state is DeploymentState.SERVING:
-                return now
+            elif now.state in (DeploymentState.SERVING, DeploymentState.FAILED):
+                return now  # its end had not begun
             return replace(now, state=DeploymentState.LOADING, stage=Stage.LOADED, operation_id=call.operation_id)
 
         deployment = await self._crew.record(turn, load)

@@ -9,7 +9,7 @@ import pytest
 from synapsenet.adapters.sql.inference import SqlInferenceWork, metadata
 from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.testing.clock import FakeClock
-from synapsenet.testing.inference import DeploymentsContract
+from synapsenet.testing.inference import DeploymentsContract, ReplicaReportsContract, RouteTableContract
 from tests.contract.databases import OpenRecords
 
 
@@ -20,4 +20,12 @@ async def work(records: OpenRecords) -> AsyncIterator[SqlWork[SqlInferenceWork]]
 
 
 class TestSqlDeployments(DeploymentsContract):
+    """The shared suite."""
+
+
+class TestSqlRouteTable(RouteTableContract):
+    """The shared suite."""
+
+
+class TestSqlReplicaReports(ReplicaReportsContract):
     """The shared suite."""

@@ -1,4 +1,4 @@
-"""Models, registry and inference in one process, as a client meets them."""
+"""Models, registry, lifecycle and inference in one process, as a client meets them."""
 
 from __future__ import annotations
 
@@ -72,14 +72,15 @@ class Client:
 
 @asynccontextmanager
 async def hosted(folder: Path) -> AsyncIterator[int]:
-    """The three roles on `folder`; gives their port."""
-    async with serving_roles(folder / "data", "models", "registry", "inference") as roles:
+    """The roles on `folder`; gives their port."""
+    areas = "models", "registry", "lifecycle", "inference"
+    async with serving_roles(folder / "data", *areas, lifecycle={"lease_s": 1.0}, inference={"lock_ttl_s": 1.0}) as roles:
         yield roles.port
 
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Serving:
-    """Start the three roles on this test's data; again after the last one ended."""
+    """Start the roles on this test's data; again after the last one ended."""
 
     @asynccontextmanager
     async def serve() -> AsyncIterator[Client]:

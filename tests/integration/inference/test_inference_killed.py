@@ -35,7 +35,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def process(folder: Path) -> AsyncIterator[tuple[Client, subprocess.Popen[str]]]:
-    """The three roles in a process of their own, killed at the end."""
+    """The roles in a process of their own, killed at the end."""
     command = [sys.executable, "-c", SERVER, str(folder)]
     path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'servers'}:{ROOT / 'clients'}"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=path) as server:

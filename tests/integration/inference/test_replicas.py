@@ -1,61 +1,33 @@
-"""Two replicas of inference on the same records: what is deployed or ended through one, the other loads or lets go."""
+"""Two replicas of inference on the same records: what an operation asks of one, the other does too, or says why it cannot."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from synapsenet.adapters.artifacts import open_artifacts
-from synapsenet.adapters.onnx_runtime import OnnxRuntime
-from synapsenet.adapters.sql.coordination import open_coordination
-from synapsenet.adapters.sql.inference import SqlInferenceWork, metadata
-from synapsenet.adapters.sql.locks import SqlLocks
-from synapsenet.adapters.sql.work import SqlWork, open_work
-from synapsenet.adapters.threads import open_threads
-from synapsenet.clock import SystemClock
 from synapsenet.errors import Aborted, AlreadyExists, NotFound
-from synapsenet.ids import SeededIds
-from synapsenet.inference.deploying import Deployer
-from synapsenet.inference.loading import Loader
-from synapsenet.inference.model import Condition, DeploymentState, VersionKey
-from synapsenet.inference.options import InferenceOptions
-from synapsenet.inference.residents import Residents
-from synapsenet.inference.service import Inference, Selector
+from synapsenet.inference.model import DeploymentState, VersionKey
+from synapsenet.inference.replicas import GROUP
+from synapsenet.inference.service import Selector
 from synapsenet.inference.wish import DeploymentWish
-from synapsenet.platform.locks import Locks
+from synapsenet.lifecycle.model import OperationState
+from synapsenet.lifecycle.wishes import DeployWish
+from synapsenet.platform.membership import Instance, Membership
 from synapsenet.platform.work import ANONYMOUS, Request
 from synapsenet.testing.inference import KEY, MemoryRegistry
 from synapsenet.testing.onnx_models import exact_model
+from tests.integration.inference.benches import Bench, benches, until
 
 WISH = DeploymentWish(model=KEY.model_id, version=KEY.version)
-OPTIONS = InferenceOptions(retry_first_s=0.05)
-CLOCK = SystemClock()
-SOON_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replica:
-    """One replica, as its process holds it."""
-
-    inference: Inference
-    deployer: Deployer
-    residents: Residents
-
-    def standing(self) -> list[DeploymentState]:
-        return [deployment.state for deployment, _ in self.residents]
-
-    @property
-    def has_it_loaded(self) -> bool:
-        return self.residents.resident(KEY) is not None
+Pair = tuple[Bench, Bench]
 
 
 class Gate(MemoryRegistry):
-    """A registry that lets deployments pass when it is told to."""
+    """A registry whose artifacts come when it is told so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,154 +35,148 @@ class Gate(MemoryRegistry):
         self.open.set()
         self.waiting = asyncio.Event()
 
-    async def deploying(self, key: VersionKey) -> None:
+    async def download(self, key: VersionKey) -> AsyncIterator[bytes]:
         self.waiting.set()
         await self.open.wait()
-        await super().deploying(key)
-
-    async def released(self, key: VersionKey, condition: Condition | None) -> None:
-        self.waiting.set()
-        await self.open.wait()
-        await super().released(key, condition)
+        async for chunk in super().download(key):
+            yield chunk
 
 
 @pytest.fixture
 def registry() -> Gate:
     registry = Gate()
-    registry.add(exact_model())
+    for version in (1, 2):
+        registry.add(exact_model(), VersionKey(KEY.model_id, version))
     return registry
 
 
-@asynccontextmanager
-async def replica(folder: Path, work: SqlWork[SqlInferenceWork], locks: Locks, registry: Gate) -> AsyncIterator[Replica]:
-    with open_threads(1, name="test") as threads:
-        loader = Loader(
-            registry=registry,
-            artifacts=open_artifacts(folder, CLOCK),
-            runtime=OnnxRuntime(intra_op_threads=1),
-            loads=threads,
-            runs=threads,
-            clock=CLOCK,
-            options=OPTIONS,
-        )
-        residents = Residents(max_models=9, max_bytes=1 << 30)
-        deployer = Deployer(
-            work=work,
-            registry=registry,
-            loader=loader,
-            residents=residents,
-            clock=CLOCK,
-            options=OPTIONS,
-            locks=locks,
-            feed=work.feed,
-        )
-        await deployer.recall()
-        running = [asyncio.create_task(task()) for task in (deployer.keep, deployer.follower.run)]
-        inference = Inference(
-            work=work, feed=work.feed, registry=registry, deployer=deployer, residents=residents, clock=CLOCK, options=OPTIONS
-        )
-        yield Replica(inference=inference, deployer=deployer, residents=residents)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await deployer.stop()
-
-
 @pytest.fixture(name="pair")
-async def _pair(tmp_path: Path, registry: Gate) -> AsyncIterator[tuple[Replica, Replica]]:
-    async with AsyncExitStack() as stack:
-        coordination = await stack.enter_async_context(open_coordination(tmp_path / "coordination.sqlite"))
-        work = await stack.enter_async_context(
-            open_work(
-                tmp_path / "inference.sqlite",
-                area="inference",
-                metadata=metadata,
-                unit=SqlInferenceWork,
-                clock=CLOCK,
-                event_ids=SeededIds("event", 0),
-            )
-        )
-        locks = SqlLocks(coordination, CLOCK)
-        first = await stack.enter_async_context(replica(tmp_path / "1", work, locks, registry))
-        second = await stack.enter_async_context(replica(tmp_path / "2", work, locks, registry))
+async def _pair(tmp_path: Path, registry: Gate) -> AsyncIterator[Pair]:
+    async with benches(tmp_path, registry, replicas=2) as [first, second]:
+        async with asyncio.timeout(10):
+            while not (await first.replica.replicas.others() and await second.replica.replicas.others()):
+                await asyncio.sleep(0.01)
         yield first, second
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not holds():
-            await asyncio.sleep(0.01)
+def has_loaded(bench: Bench, version: int = 1) -> bool:
+    return bench.replica.residents.resident(VersionKey(KEY.model_id, version)) is not None
 
 
-async def test_what_one_replica_deploys_the_other_loads_and_lets_go_when_it_is_ended(pair: tuple[Replica, Replica]) -> None:
+def membership(bench: Bench) -> Membership:
+    return bench.replica.replicas._membership
+
+
+def standing(bench: Bench) -> list[DeploymentState]:
+    return [deployment.state for deployment, _ in bench.replica.residents]
+
+
+async def test_a_deployment_has_ended_when_every_replica_serves_and_an_undeployment_when_none_does(pair: Pair) -> None:
     first, second = pair
-    await first.deployer.deploy(WISH, ANONYMOUS)
-    await until(lambda: second.has_it_loaded)
-    assert second.standing() == [DeploymentState.SERVING]
-    await second.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
-    await until(lambda: not first.standing())
-    assert not first.has_it_loaded
+    await first.replica.deployer.deploy(WISH, ANONYMOUS)
+    for bench in pair:
+        assert has_loaded(bench)
+        assert standing(bench) == [DeploymentState.SERVING]
+        assert bench.shares() == {1: 1.0}
+    await second.replica.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
+    assert not any(has_loaded(bench) for bench in pair)
+    await until(lambda: not any(standing(bench) for bench in pair))
 
 
-async def test_a_request_that_comes_before_the_news_waits_for_the_model_to_be_loaded_here(
-    pair: tuple[Replica, Replica],
-) -> None:
+async def test_what_replicas_tell_each_other_is_no_change_that_watchers_see(pair: Pair) -> None:
+    first, _ = pair
+    await first.replica.deployer.deploy(WISH, ANONYMOUS)
+    await first.replica.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
+    seen = []
+    async for event in first.inference.watch(after=0):
+        seen.append((event.type, event.sequence))
+        if len(seen) == 2:
+            break
+    assert seen == [("ModelDeployed", 1), ("ModelUndeployed", 2)]
+    assert len(await first.events()) > 2
+
+
+async def test_a_replica_that_cannot_hold_the_version_takes_the_deployment_back_everywhere(pair: Pair) -> None:
     first, second = pair
-    await first.deployer.deploy(WISH, ANONYMOUS)
-    deployment, _ = await second.inference.choose(Selector(model=KEY.model_id))
-    assert deployment.key == KEY
+    second.replica.residents._max_models = 0  # this replica alone is full
+    ended = await first.deploy(1)
+    assert (ended.state, ended.failure and ended.failure.reason) == (OperationState.COMPENSATED, "MODELS_FULL")
+    await until(lambda: not any(standing(bench) for bench in pair))
+    assert (await first.status()).state == "registered"
+    second.replica.residents._max_models = 9
+    assert (await first.deploy(1)).state is OperationState.SUCCEEDED
+    assert all(has_loaded(bench) for bench in pair)
 
 
-async def test_a_version_is_deployed_once_whichever_replica_is_asked(pair: tuple[Replica, Replica]) -> None:
+async def test_traffic_goes_over_on_every_replica_before_the_version_of_before_is_gone(pair: Pair) -> None:
+    first, _ = pair
+    await first.deploy(1)
+    await first.deploy(2)
+    for bench in pair:
+        assert bench.shares() == {2: 1.0}
+        assert has_loaded(bench, 2)
+        assert not has_loaded(bench, 1)
+        chosen, _ = await bench.inference.choose(Selector(model=KEY.model_id))
+        assert chosen.key.version == 2
+
+
+async def test_more_replicas_than_there_are_cannot_be_asked_for_and_fewer_can(pair: Pair) -> None:
+    first, _ = pair
+    with pytest.raises(Exception, match="2 replicas") as refusal:
+        await first.deploy(1, DeployWish(replicas=3))
+    assert getattr(refusal.value, "reason", "") == "REPLICAS_TOO_FEW"
+    assert (await first.deploy(1, DeployWish(replicas=1))).state is OperationState.SUCCEEDED
+
+
+async def test_a_replica_that_is_gone_is_waited_for_no_longer_than_its_lease(tmp_path: Path, registry: Gate) -> None:
+    async with benches(tmp_path, registry, replicas=2) as [first, second]:
+        async with asyncio.timeout(10):
+            while not await first.replica.replicas.others():
+                await asyncio.sleep(0.01)
+        dead = Instance(group=GROUP, id="replica-dead")  # it registered, and does nothing
+        async with membership(first).join(dead, ttl=0.5):
+            deploying = asyncio.create_task(first.deploy(1))
+            await until(lambda: has_loaded(second) or first.state() is not None)
+            await asyncio.sleep(0.1)
+            assert not deploying.done()
+        assert (await deploying).state is OperationState.SUCCEEDED
+
+
+async def test_a_version_is_deployed_once_whichever_replica_is_asked(pair: Pair) -> None:
     first, second = pair
-    await first.deployer.deploy(WISH, Request("r", b"d"))
-    assert (await second.deployer.deploy(WISH, Request("r", b"d"))).key == KEY
+    await first.replica.deployer.deploy(WISH, Request("r", b"d"))
+    assert (await second.replica.deployer.deploy(WISH, Request("r", b"d"))).key == KEY
     with pytest.raises(AlreadyExists) as refusal:
-        await second.deployer.deploy(WISH, ANONYMOUS)
+        await second.replica.deployer.deploy(WISH, ANONYMOUS)
     assert refusal.value.reason == "ALREADY_DEPLOYED"
 
 
-async def test_a_repeated_request_gets_the_answer_of_the_replica_that_is_carrying_it_out(
-    pair: tuple[Replica, Replica], registry: Gate
+async def test_a_repeated_request_gets_the_answer_of_the_operation_that_another_replica_began(
+    pair: Pair, registry: Gate
 ) -> None:
     first, second = pair
     registry.open.clear()
-    once = asyncio.create_task(first.deployer.deploy(WISH, Request("r", b"d")))
+    once = asyncio.create_task(first.replica.deployer.deploy(WISH, Request("r", b"d")))
     await registry.waiting.wait()
-    again = asyncio.create_task(second.deployer.deploy(WISH, Request("r", b"d")))
+    await until(lambda: standing(second) == [DeploymentState.LOADING])
+    again = asyncio.create_task(second.replica.deployer.deploy(WISH, Request("r", b"d")))
     await asyncio.sleep(0.05)
     with pytest.raises(Aborted) as refusal:
-        await second.deployer.deploy(WISH, ANONYMOUS)
+        await second.replica.deployer.deploy(replace(WISH), ANONYMOUS)
     registry.open.set()
     assert await again == await once
     assert refusal.value.reason == "DEPLOYMENT_UNDER_WAY"
-    await until(lambda: second.has_it_loaded)
+    assert has_loaded(second)
 
 
-async def test_a_model_that_is_being_ended_by_another_replica_is_not_ended_twice(
-    pair: tuple[Replica, Replica], registry: Gate
-) -> None:
-    first, second = pair
-    await first.deployer.deploy(WISH, ANONYMOUS)
-    await until(lambda: second.has_it_loaded)
-    registry.open.clear()
-    registry.waiting.clear()
-    ending = asyncio.create_task(first.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS))
-    await registry.waiting.wait()
-    with pytest.raises(Aborted):
-        await second.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
-    registry.open.set()
-    await ending
-    await until(lambda: not second.standing())
-    with pytest.raises(NotFound):
-        await second.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
-
-
-async def test_a_model_deployed_anew_elsewhere_is_served_as_it_is_now(pair: tuple[Replica, Replica]) -> None:
+async def test_a_model_deployed_anew_is_served_as_it_is_now_and_ended_once(pair: Pair) -> None:
     first, second = pair
     for _ in range(3):
-        await first.deployer.deploy(WISH, ANONYMOUS)
-        await first.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
-    last = await first.deployer.deploy(WISH, ANONYMOUS)
-    await until(lambda: second.has_it_loaded and second.residents.deployment(KEY) == last)
+        await first.replica.deployer.deploy(WISH, ANONYMOUS)
+        await first.replica.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
+    last = await first.replica.deployer.deploy(WISH, ANONYMOUS)
+    await until(lambda: second.replica.residents.deployment(KEY) == last)
     assert (await second.inference.choose(Selector(model=KEY.model_id)))[0] == last
+    await second.replica.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)
+    with pytest.raises(NotFound):
+        await first.replica.deployer.undeploy(KEY.model_id, KEY.version, ANONYMOUS)

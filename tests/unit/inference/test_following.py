@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from synapsenet.inference.following import Step, next_step
-from synapsenet.inference.model import BatchingPolicy, Deployment, DeploymentState, VersionKey
+from synapsenet.inference.model import BatchingPolicy, Deployment, DeploymentState, Stage, VersionKey
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -65,5 +65,11 @@ def test_anothers_trouble_in_loading_does_not_end_what_is_loaded_here() -> None:
 
 
 @pytest.mark.parametrize("anew", [{"order": 2}, {"later": 1}])
-def test_what_was_deployed_anew_is_begun_anew(anew: dict[str, int]) -> None:
-    assert next_step(SERVING, deployment(DeploymentState.SERVING, **anew), loaded=True) is Step.START_OVER
+def test_what_was_deployed_anew_is_noted_though_it_is_in_the_same_state(anew: dict[str, int]) -> None:
+    assert next_step(SERVING, deployment(DeploymentState.SERVING, **anew), loaded=True) is Step.NOTE
+
+
+@pytest.mark.parametrize("known", [LOADING, SERVING, DRAINING])
+def test_what_an_operation_wants_looked_at_again_is_noted(known: Deployment) -> None:
+    assert next_step(known, replace(known, attempt=1), loaded=True) is Step.NOTE
+    assert next_step(known, replace(known, stage=Stage.WARM), loaded=True) is Step.NOTE
