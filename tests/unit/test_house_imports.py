@@ -45,6 +45,8 @@ PLANTED = (
     Planted("domain", "synapsenet.registry.planted_sql", "sqlalchemy"),
     Planted("adapters", "synapsenet_servers.servicers.planted", "synapsenet.adapters"),
     Planted("adapters", "synapsenet_servers.peers.planted", "synapsenet.adapters.sql"),
+    Planted("lifecycle", "synapsenet_servers.peers.planted_coordinator", "synapsenet.lifecycle"),
+    Planted("lifecycle", "synapsenet_servers.servicers.planted_table", "synapsenet.lifecycle.table"),
     Planted("testing", "synapsenet_servers.bootstrap.planted", "synapsenet.testing"),
     Planted("servers-above", "synapsenet.adapters.planted", "synapsenet_servers.translate"),
     Planted("servers", "synapsenet_servers.translate.planted", "synapsenet_servers.servicers"),
