@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,8 @@ from synapsenet.platform.participant import Outcome, Participant, ParticipationO
 from synapsenet.platform.participation import Direction, Json, ParticipantWork, StepCall, StepKey, Turn
 from synapsenet.platform.work import Request, WorkFactory
 from synapsenet.testing.clock import FakeClock
+
+T = TypeVar("T")
 
 MODEL = "mdl-digits"
 DEADLINE = 10.0
@@ -331,7 +334,7 @@ def participant(
     return Participant("painters", work=work, steps={"paint": step}, clock=clock, options=options)
 
 
-async def within(waiting: Awaitable[object]) -> object:
+async def within(waiting: Awaitable[T]) -> T:
     """What `waiting` gives, within the deadline of a test."""
     async with asyncio.timeout(DEADLINE):
         return await waiting

@@ -50,8 +50,8 @@ class ParticipationTables:
             Column("fence", BigInteger, nullable=False),
         )
         self.find_fence = select(fences.c.fence).where(fences.c.model_id == bindparam("model_id"))
-        place = {name: bindparam(f"of_{name}") for name in ("operation_id", "step", "direction")}
-        self.find_step = select(steps.c.result).where(and_(*(steps.c[name] == value for name, value in place.items())))
+        place = and_(*(column == bindparam(f"of_{column.name}") for column in steps.primary_key))
+        self.find_step = select(steps.c.result).where(place)
         self._written = {dialect: _Written(self, insert) for dialect, insert in _INSERTS.items()}
 
     def written(self, dialect: str) -> _Written:
