@@ -66,7 +66,7 @@ def compose(
     clock: Clock,
     options: InferenceOptions,
 ) -> Replica:
-    """The replica that calls itself `own`, another name for each process and start."""
+    """The replica that calls itself `own`, a name that no other live one has."""
     residents = Residents(max_models=options.max_loaded_models, max_bytes=options.max_loaded_bytes)
     memory = Memory(loader=loader, residents=residents, options=options)
     replicas = Replicas(own=own, membership=membership, work=work, clock=clock, options=options)

@@ -31,7 +31,7 @@ class Replicas:
     """This replica among the others.
 
     Args:
-        own: this replica's id, another one for each process and start.
+        own: this replica's id, which no other live one has.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -58,7 +59,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = 
         options=options,
     )
     replica = compose(
-        own=platform.ids("replica").next(),
+        own=_own_name(platform),
         work=work,
         feed=work.feed,
         registry=registry,
@@ -84,6 +85,12 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = 
         options=options,
     )
     return _role(inference, replica, participant, release)
+
+
+def _own_name(platform: Platform) -> str:
+    """A name that no other live process has, and this one has again after a restart: so nobody waits for its former self."""
+    place = f"{platform.config.mesh.host_name}:{platform.data.absolute()}"
+    return f"replica-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
 # Type stubs call a servicer abstract that leaves RPCs out; those answer by the table of what is not yet available.

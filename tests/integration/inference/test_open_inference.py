@@ -125,9 +125,9 @@ async def test_the_index_shows_deployments_with_their_state(public: GRPCInferenc
 
 async def test_what_is_to_come_says_so(public: GRPCInferenceServiceAsyncStub) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        await public.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="exact"))
+        await public.ModelConfig(pb.ModelConfigRequest(name="exact"))
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "Deploying a model by the public protocol" in (refusal.value.details() or "")
+    assert "in the public protocol's terms" in (refusal.value.details() or "")
 
 
 def content(body: HttpBody) -> Any:
