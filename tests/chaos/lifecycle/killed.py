@@ -1,0 +1,286 @@
+"""The processes that die: a coordinator, and the participants of its sagas, each with its records and a pipe to the test.
+
+They are forked from a server that has imported everything, so that a life costs what opening a database costs. The wrappers
+that kill stand around what `compose` is given; the coordinator itself is the product's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+
+from synapsenet.adapters.sql.coordination import open_coordination
+from synapsenet.adapters.sql.inference import SqlInferenceWork
+from synapsenet.adapters.sql.inference import metadata as inference_metadata
+from synapsenet.adapters.sql.lifecycle import SqlLifecycleWork, metadata
+from synapsenet.adapters.sql.locks import SqlLocks
+from synapsenet.adapters.sql.postgres_options import PostgresOptions
+from synapsenet.adapters.sql.work import SqlWork
+from synapsenet.clock import SystemClock
+from synapsenet.errors import SynapseError
+from synapsenet.ids import RandomIds
+from synapsenet.lifecycle.audit import Entry, entry_of
+from synapsenet.lifecycle.model import Caller, Json, Operation
+from synapsenet.lifecycle.options import LifecycleOptions
+from synapsenet.lifecycle.ports import LifecycleWork, Participant, StepCall
+from synapsenet.lifecycle.sagas import INFERENCE, REGISTRY, SAGAS
+from synapsenet.lifecycle.service import Lifecycle, compose
+from synapsenet.lifecycle.table import MACHINE
+from synapsenet.platform.events import EventFeed
+from synapsenet.platform.work import Request, WorkFactory
+from synapsenet.testing.lifecycle_history import Write
+from synapsenet_servers.bootstrap.participation import participation
+from synapsenet_servers.peers.lifecycle import GrpcParticipant
+from synapsenet_servers.server import Server
+from synapsenet_servers.server_options import ServerOptions
+from tests.chaos.lifecycle.points import Gate, Point, die, recorded
+from tests.chaos.lifecycle.scripts import Library, Script
+from tests.chaos.lifecycle.theatre import Player, players, written
+from tests.contract.databases import OpenRecords, schema_records, sqlite_records
+
+T = TypeVar("T")
+
+CLOCK = SystemClock()
+OPTIONS = LifecycleOptions(lease_s=1.0, sweep_s=0.1, first_pause_s=0.4, longest_pause_s=0.8, records_pause_s=0.1)
+RECONNECT = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a process finds its records and the others.
+
+    Attributes:
+        folder: for files, and the participants' socket.
+        postgres: the database of the coordinator; empty: SQLite in the folder.
+    """
+
+    folder: Path
+    postgres: str = ""
+
+    @property
+    def socket(self) -> str:
+        return f"unix:{self.folder / 'steps.sock'}"
+
+    def records(self) -> OpenRecords:
+        """Of the coordinator."""
+        if self.postgres:
+            return schema_records(PostgresOptions(url=self.postgres), self.folder)
+        return sqlite_records(self.folder)
+
+
+class MortalWork(WorkFactory[LifecycleWork]):
+    """Commits as the real one does, unless the process dies on the way."""
+
+    def __init__(self, work: WorkFactory[LifecycleWork], gate: Gate) -> None:
+        self._work = work
+        self._gate = gate
+
+    async def run(self, commit: Callable[[LifecycleWork], T]) -> T:
+        await self._before(commit)
+
+        def dying(tx: LifecycleWork) -> T:
+            made = commit(tx)
+            if isinstance(made, Operation) and self._gate.is_inside(made.model_id, recorded(made)):
+                die()
+            return made
+
+        made = await self._work.run(dying)
+        if isinstance(made, Operation):
+            await self._gate.pass_by(made.model_id, recorded(made), "after")
+        return made
+
+    async def read(self, query: Callable[[LifecycleWork], T]) -> T:
+        return await self._work.read(query)
+
+    async def _before(self, commit: Callable[[LifecycleWork], object]) -> None:
+        """Find out what a commit is about to record, by one that is rolled back."""
+        if not self._gate.awaits_commits:
+            return
+
+        def rehearsal(tx: LifecycleWork) -> None:
+            raise _Rehearsed(commit(tx))
+
+        try:
+            await self._work.run(rehearsal)
+        except _Rehearsed as rehearsed:
+            made = rehearsed.args[0]
+        except SynapseError:
+            return
+        if isinstance(made, Operation):
+            await self._gate.pass_by(made.model_id, recorded(made), "before")
+            if self._gate.is_inside(made.model_id, recorded(made)):
+                await self._gate.until_last(made.model_id)
+
+
+class _Rehearsed(Exception):
+    """What a commit would have given."""
+
+
+class MortalParticipant(Participant):
+    """Asks the real one, unless the process dies before or after."""
+
+    def __init__(self, inner: Participant, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    async def prepare(self, call: StepCall, *, fence: int, timeout: float) -> Json:
+        return await self._asked("prepare", call, self._inner.prepare(call, fence=fence, timeout=timeout))
+
+    async def execute(self, call: StepCall, *, fence: int, timeout: float) -> Json:
+        return await self._asked("execute", call, self._inner.execute(call, fence=fence, timeout=timeout))
+
+    async def compensate(self, call: StepCall, compensation_input: Json, *, fence: int, timeout: float) -> None:
+        undoing = self._inner.compensate(call, compensation_input, fence=fence, timeout=timeout)
+        await self._asked("compensate", call, undoing)
+
+    async def _asked(self, direction: str, call: StepCall, asking: Coroutine[Any, Any, T]) -> T:
+        what = f"{direction} {call.step}"
+        with closing(asking):
+            await self._gate.pass_by(call.model_id, what, "before")
+            try:
+                answer = await asking
+            except SynapseError:
+                await self._gate.pass_by(call.model_id, what, "after")
+                raise
+        await self._gate.pass_by(call.model_id, what, "after")
+        return answer
+
+
+class Mortal:
+    """A coordinator in the middle of its process."""
+
+    def __init__(self, lifecycle: Lifecycle, work: WorkFactory[LifecycleWork], gate: Gate) -> None:
+        self._lifecycle = lifecycle
+        self._work = work
+        self._gate = gate
+
+    async def begin(self, deadlines: dict[str, Point]) -> list[str]:
+        """Begin the operations of scripted models, each to be killed at its point; the ids of those that began."""
+        self._gate.__init__(deadlines)  # type: ignore[misc]  # the wrappers hold it already
+        begun = await asyncio.gather(*(self._begin(Script.of(model_id)) for model_id in deadlines), return_exceptions=True)
+        return [str(one) for one in begun]
+
+    async def _begin(self, script: Script) -> str:
+        statuses = [await self._lifecycle.coordinator.adopt(script.model_id, one, Caller()) for one in script.states]
+        draft = script.draft(f"op-{script.model_id}", statuses[-1])
+        request = Request(f"begin-{script.model_id}", b"it")
+        return (await self._lifecycle.runner.begin(draft, request, expected=None, wait=0.0)).id
+
+    async def settle(self, seconds: float) -> list[str]:
+        """Wait until every operation has ended; those that have not within `seconds`."""
+        until = CLOCK.monotonic() + seconds
+        while left := await self._work.read(lambda tx: tx.operations.unended()):
+            if CLOCK.monotonic() > until:
+                return [f"{operation.title} is {operation.state.value}" for operation in left]
+            await asyncio.sleep(0.02)
+        return []
+
+    async def entries(self) -> list[Entry]:
+        """Its whole log."""
+        return await log_of(self._lifecycle.feed)
+
+
+async def log_of(feed: EventFeed) -> list[Entry]:
+    """A coordinator's log, as the audit reads it."""
+    found: list[Entry] = []
+    newest, after = await feed.newest(), 0
+    while after < newest:
+        events = await feed.read(after=after, limit=1_000)
+        after = events[-1].position
+        found += [entry_of(event) for event in events]
+    return found
+
+
+@asynccontextmanager
+async def coordinating(places: Places, gate: Gate, *, options: LifecycleOptions = OPTIONS) -> AsyncIterator[Mortal]:
+    """A coordinator at work inside an `async with`."""
+    async with AsyncExitStack() as stack:
+        work: SqlWork[SqlLifecycleWork] = await stack.enter_async_context(
+            places.records()("lifecycle", metadata=metadata, unit=SqlLifecycleWork, clock=CLOCK)
+        )
+        coordination = await stack.enter_async_context(open_coordination(places.folder / "coordination.sqlite"))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(places.socket, options=RECONNECT))
+        mortal: WorkFactory[LifecycleWork] = MortalWork(work, gate)
+        lifecycle = compose(
+            MACHINE,
+            SAGAS,
+            work=mortal,
+            feed=work.feed,
+            locks=SqlLocks(coordination, CLOCK),
+            catalogue=Library(),
+            participants={name: MortalParticipant(GrpcParticipant(name, channel), gate) for name in (INFERENCE, REGISTRY)},
+            clock=CLOCK,
+            ids=RandomIds("op"),
+            options=options,
+            holder=str(os.getpid()),
+        )
+        runs = (lifecycle.runner.keep, lifecycle.runner.listen, lifecycle.projector.run)
+        tasks = [asyncio.create_task(run()) for run in runs]
+        try:
+            yield Mortal(lifecycle, mortal, gate)
+        finally:
+            await lifecycle.runner.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _answer(connection: Connection, commands: dict[str, Callable[..., Awaitable[Any]]]) -> None:
+    """Do what the test says, until it says nothing more."""
+    loop = asyncio.get_running_loop()
+    connection.send("ready")
+    while True:
+        try:
+            name, arguments = await loop.run_in_executor(None, connection.recv)
+        except EOFError:
+            return
+        try:
+            answer = await commands[name](*arguments)
+        except SynapseError as error:
+            answer = error.public
+        connection.send(answer)
+
+
+def run_coordinator(connection: Connection, places: Places) -> None:
+    """A coordinator's process."""
+
+    async def run() -> None:
+        async with coordinating(places, Gate({})) as mortal:
+            await _answer(connection, {"begin": mortal.begin, "settle": mortal.settle, "entries": mortal.entries})
+
+    asyncio.run(run())
+
+
+def run_participants(connection: Connection, places: Places) -> None:
+    """The participants' process."""
+
+    async def run() -> None:
+        records = sqlite_records(places.folder)
+        async with records("inference", metadata=inference_metadata, unit=SqlInferenceWork, clock=CLOCK) as work:
+            cast: Sequence[Player] = players(work)
+
+            async def doom(deadlines: dict[str, Point]) -> None:
+                Player.gate = Gate(deadlines)
+
+            async def writes() -> list[Write]:
+                return await written(work)
+
+            server = Server([participation(cast)], [places.socket], options=ServerOptions(drain_s=0.1))
+            async with server.serving():
+                await _answer(connection, {"doom": doom, "writes": writes})
+            for player in cast:
+                await player.close()
+
+    asyncio.run(run())
