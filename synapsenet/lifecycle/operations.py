@@ -16,6 +16,7 @@ from synapsenet.lifecycle.machine import Rule, StateMachine
 from synapsenet.lifecycle.model import Caller, Operation, OperationState
 from synapsenet.lifecycle.ports import LifecycleWork, OperationQuery
 from synapsenet.lifecycle.projecting import Projector
+from synapsenet.lifecycle.running import Runner
 from synapsenet.platform.events import EventFeed
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.records import decode, encode
@@ -36,12 +37,14 @@ class OperationDesk:
         feed: EventFeed,
         machine: StateMachine,
         projector: Projector,
+        runner: Runner,
         clock: Clock,
     ) -> None:
         self._work = work
         self._feed = feed
         self._machine = machine
         self._projector = projector
+        self._runner = runner
         self._clock = clock
 
     async def get(self, operation_id: str) -> Operation:
@@ -103,8 +106,22 @@ class OperationDesk:
         return operation
 
     async def _ended(self, operation_id: str) -> Operation:
-        async with aclosing(self.watch(operation_id)) as changes:  # type: ignore[type-var]  # it is a generator
-            return [operation async for operation in changes][-1]
+        """Its end: at once if it is carried here, else from the event that tells it. To read it again after every step would cost
+        more than the steps."""
+        if (carried := self._runner.carried(operation_id)) is not None:
+            await asyncio.wait({carried})
+        newest = await self._feed.newest()
+        operation = await self.get(operation_id)
+        if operation.state.has_ended:
+            return operation
+        events = self._feed.watch(after=newest, aggregate=aggregate(operation.model_id))
+        async with aclosing(events) as changes:  # type: ignore[type-var]  # it is a generator
+            async for event in changes:
+                if event.type == OperationChanged.__name__:
+                    changed = decode(OperationChanged, event.payload).operation
+                    if changed.id == operation_id and changed.state.has_ended:
+                        return changed
+        raise AssertionError("a log that is watched never ends")
 
     async def cancel(self, operation_id: str, caller: Caller, request: Request) -> Operation:
         """Have an operation undone; what is being undone already goes on being undone.

@@ -74,6 +74,10 @@ class Runner:
         self._spawn(draft.id, self._carry(draft, request, expected, wait, begun))
         return await asyncio.shield(begun)
 
+    def carried(self, operation_id: str) -> asyncio.Task[None] | None:
+        """What carries the operation in this process, until it is done with it; None: nothing here does."""
+        return self._tasks.get(operation_id)
+
     async def keep(self) -> None:
         """Take over what nobody carries on, for ever."""
         while True:

@@ -69,11 +69,11 @@ def compose(
     """
     everybody = {**participants, COORDINATOR: CoordinatorSteps(work=work, clock=clock)}
     projector = Projector(work=work, feed=feed, catalogue=catalogue, locks=locks, clock=clock, options=options, holder=holder)
-    desk = OperationDesk(work=work, feed=feed, machine=machine, projector=projector, clock=clock)
     beginning = Beginning(machine=machine, sagas=sagas, work=work, catalogue=catalogue, participants=everybody, clock=clock)
     tools = Tools(work=work, participants=everybody, conclusion=Conclusion(machine), clock=clock, options=options)
     overdue = Overdue(machine=machine, work=work, clock=clock)
     runner = Runner(tools=tools, beginning=beginning, overdue=overdue, sagas=sagas, locks=locks, feed=feed)
+    desk = OperationDesk(work=work, feed=feed, machine=machine, projector=projector, runner=runner, clock=clock)
     coordinator = Coordinator(
         machine=machine,
         work=work,
