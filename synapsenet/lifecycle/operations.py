@@ -106,8 +106,7 @@ class OperationDesk:
         return operation
 
     async def _ended(self, operation_id: str) -> Operation:
-        """Its end: at once if it is carried here, else from the event that tells it. To read it again after every step would cost
-        more than the steps."""
+        """Its end: from what carries it here, else from the event that tells it; to read after every step would cost more."""
         if (carried := self._runner.carried(operation_id)) is not None:
             await asyncio.wait({carried})
         newest = await self._feed.newest()
