@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from synapsenet.errors import Unimplemented
+from synapsenet.errors import NotFound
 from synapsenet.platform.participant import Participant
 from synapsenet_api.lifecycle.v1 import participant_control_service_pb2 as pb
 from synapsenet_api.lifecycle.v1.participant_control_service_pb2_grpc import ParticipantControlServiceServicer
@@ -37,7 +37,7 @@ class ParticipantControl(ParticipantControlServiceServicer):
 
     def _addressed(self, call: pb.StepCall) -> Participant[Any]:
         if (participant := self._participants.get(call.participant)) is None:
-            raise Unimplemented(
+            raise NotFound(
                 "PARTICIPANT_UNKNOWN",
                 f"{call.participant[:64]!r} does not take part in sagas here",
                 field="call.participant",

@@ -13,6 +13,7 @@ import pytest
 from synapsenet.errors import (
     FailedPrecondition,
     InvalidArgument,
+    NotFound,
     SynapseError,
     Unimplemented,
 )
@@ -110,7 +111,7 @@ async def test_who_holds_the_model_no_more_is_refused_on_the_wire_too(inside: In
     ("other", "kind", "reason"),
     [
         ({"step": "sing"}, Unimplemented, "STEP_UNKNOWN"),
-        ({"participant": "inference"}, Unimplemented, "PARTICIPANT_UNKNOWN"),
+        ({"participant": "inference"}, NotFound, "PARTICIPANT_UNKNOWN"),
         ({"participant": ""}, InvalidArgument, "FIELD_MISSING"),
         ({"fence": 0}, InvalidArgument, "FENCE_INVALID"),
         ({"fence": 1 << 40}, InvalidArgument, "FENCE_INVALID"),
