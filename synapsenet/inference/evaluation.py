@@ -49,7 +49,8 @@ def measured(signature: Signature, outputs: Sequence[Array], truth: Array) -> di
     Raises:
         FailedPrecondition: EVALUATION_SET_UNFIT.
     """
-    named = {spec: np.asarray(output) for spec, output in zip(signature.outputs, outputs, strict=True)}
+    arrays = zip(signature.outputs, map(np.asarray, outputs), strict=True)
+    named = {spec: array for spec, array in arrays if array.ndim and len(array) == len(truth)}
     classes = next((array for spec, array in named.items() if spec.element_type not in _FLOATS and _is_single(array)), None)
     scores = next((array for spec, array in named.items() if spec.element_type in _FLOATS and _width(array) > 1), None)
     numbers = next((array for spec, array in named.items() if spec.element_type in _FLOATS and _is_single(array)), None)

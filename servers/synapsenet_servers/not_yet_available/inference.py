@@ -10,15 +10,16 @@ _CONTROL = "/synapsenet.inference.v1.InferenceControlService"
 _OPEN = "/inference.GRPCInferenceService"
 _REST = "/synapsenet.inference.v1.OpenInferenceRestService"
 
+_BY_STEPS = "until then a coordinator asks ParticipantControlService for {}"
 _BINARY = "Tensors as bytes behind the JSON of an HTTP request."
 _CONFIG = "The configuration that a model runs with, in the public protocol's terms."
 _STATISTICS = "Counts and times of a model's requests and batches, in the public protocol's terms."
 
 ROWS: tuple[Row, ...] = (
-    Row(method=f"{_CONTROL}/LoadModel", brings="Loading a version on a replica for a lifecycle operation."),
-    Row(method=f"{_CONTROL}/WarmModel", brings="Warming a loaded version up and probing the bits of its outputs."),
-    Row(method=f"{_CONTROL}/RouteTraffic", brings="Sharing a model's requests among its versions."),
-    Row(method=f"{_CONTROL}/UnloadModel", brings="Draining and unloading a version for a lifecycle operation."),
+    Row(method=f"{_CONTROL}/LoadModel", brings=_BY_STEPS.format("reserve, fetch and load")),
+    Row(method=f"{_CONTROL}/WarmModel", brings=_BY_STEPS.format("warm_up")),
+    Row(method=f"{_CONTROL}/RouteTraffic", brings=_BY_STEPS.format("shift_traffic")),
+    Row(method=f"{_CONTROL}/UnloadModel", brings=_BY_STEPS.format("unload")),
     Row(method=f"{_OPEN}/ModelStreamInfer", brings="Streams of predictions by the public protocol."),
     Row(method=f"{_OPEN}/ModelConfig", brings=_CONFIG),
     Row(method=f"{_OPEN}/ModelStatistics", brings=_STATISTICS),

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from synapsenet.clock import Clock
-from synapsenet.errors import FailedPrecondition
+from synapsenet.errors import InvalidArgument
 from synapsenet.inference.evaluation import batches, inputs_of, measured, truth_of
 from synapsenet.inference.intention import artifact_missing, intended
 from synapsenet.inference.loading import Loader
@@ -39,14 +39,15 @@ class Evaluate(OneWay[InferenceWork]):
         """What was measured, by name, and on how many examples; nothing if no set is named.
 
         Raises:
-            FailedPrecondition: ARTIFACT_MISSING, LABEL_MISSING, EVALUATION_SET_UNFIT.
+            InvalidArgument: LABEL_MISSING.
+            FailedPrecondition: ARTIFACT_MISSING, EVALUATION_SET_UNFIT.
             SynapseError: as `Loader.load` and `EvaluationSets.read`.
         """
         set_id, label = str(call.input.get("evaluation_set_id") or ""), str(call.input.get("label") or "")
         if not set_id:
             return giving({})
         if not label:
-            raise FailedPrecondition(
+            raise InvalidArgument(
                 "LABEL_MISSING",
                 "label: an evaluation needs the column that holds the truth",
                 field="label",

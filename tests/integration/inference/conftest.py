@@ -32,8 +32,8 @@ class Client:
         self.registry = RegistryServiceStub(channel)
         self.inference = InferenceServiceStub(channel)
 
-    async def register(self, name: str = "exact", artifact: bytes | None = None) -> version_pb2.Version:
-        """A new version of the model `name`, ready to be deployed."""
+    async def upload(self, name: str = "exact", artifact: bytes | None = None) -> version_pb2.Version:
+        """A new version of the model `name` with its artifact, which has yet to prove itself."""
         artifact = exact_model() if artifact is None else artifact
         listed = await self.models.ListModels(models_pb.ListModelsRequest(name_prefix=name))
         if not any(model.name == name for model in listed.models):
@@ -49,6 +49,11 @@ class Client:
         )
         parts = [registry_pb.UploadArtifactRequest(header=header), registry_pb.UploadArtifactRequest(data=artifact)]
         await self.registry.UploadArtifact(iter(parts))
+        return version
+
+    async def register(self, name: str = "exact", artifact: bytes | None = None) -> version_pb2.Version:
+        """A new version of the model `name`, ready to be deployed."""
+        version = await self.upload(name, artifact)
         registered = await self.registry.SetVersionState(
             registry_pb.SetVersionStateRequest(
                 model_id=version.model_id, version=version.version, state=version_pb2.VERSION_STATE_REGISTERED

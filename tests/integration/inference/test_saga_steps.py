@@ -251,7 +251,7 @@ async def test_a_version_is_measured_on_a_named_set_without_serving(bench: Bench
         "digits:label": wrong.astype(np.int64),
     }
     hand = Hand(bench)
-    named = {"evaluation_set_id": "ts-1", "label": "digits:label"}
+    named: dict[str, Any] = {"evaluation_set_id": "ts-1", "label": "digits:label"}
     result = await hand.execute(call("evaluate", saga="validate", **named))
     assert result == {"metrics": {"accuracy": 0.9}, "examples": 2_500}
     assert await left(bench) == (0, {})
@@ -267,7 +267,7 @@ async def test_a_version_is_measured_on_a_named_set_without_serving(bench: Bench
         ({"evaluation_set_id": "ts-1", "label": "digits:label"}, "EVALUATION_SET_UNFIT"),
     ],
 )
-async def test_a_set_that_cannot_be_evaluated_on_says_why(bench: Bench, named: dict[str, str], reason: str) -> None:
+async def test_a_set_that_cannot_be_evaluated_on_says_why(bench: Bench, named: dict[str, Any], reason: str) -> None:
     bench.sets.columns["ts-1"] = {"digits:pixel": np.zeros((3, 7)), "digits:label": np.zeros(3, np.int64)}
     with pytest.raises(SynapseError) as refusal:
         await Hand(bench).execute(call("evaluate", saga="validate", **named))

@@ -41,7 +41,7 @@ def address(request: pytest.FixtureRequest, platform: LivePlatform) -> str:
 @pytest.mark.parametrize("header", [(), (("synapsenet-participant", "inference"),)], ids=["plain", "addressed"])
 def test_a_control_call_is_answered_by_nobody(address: str, method: str, header: tuple[tuple[str, str], ...]) -> None:
     with grpc.insecure_channel(address) as channel:
-        call = channel.unary_unary(method, request_serializer=lambda message: message.SerializeToString())
+        call = channel.unary_unary(method, lambda message: message.SerializeToString(), bytes)
         with pytest.raises(grpc.RpcError) as refusal:
             call(WAYS[method], timeout=10, metadata=header)
         error: grpc.Call = refusal.value  # type: ignore[assignment]  # what a call raises is one

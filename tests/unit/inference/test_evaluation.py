@@ -60,6 +60,11 @@ def test_classes_that_the_model_does_not_know_are_refused() -> None:
         measured(signature(SCORES), [PROBABILITIES], np.array([0, 1, 2, 3]))
 
 
+def test_an_output_that_has_other_rows_than_the_examples_says_nothing_of_them() -> None:
+    with pytest.raises(FailedPrecondition, match="neither a class nor scores"):
+        measured(signature(SCORES), [PROBABILITIES[:1]], TRUTH)
+
+
 PIXELS = TensorSpec("pixels", ElementType.FLOAT32, (-1, 3))
 COLUMNS: dict[str, Any] = {
     "id": np.arange(2),
