@@ -80,7 +80,7 @@ class Beginning:
         """Record that `draft` is at work; or give what the same request began before.
 
         Raises:
-            Aborted: MODEL_BUSY, VERSION_CHANGED or FENCED.
+            Aborted: MODEL_BUSY, VERSION_CHANGED or MODEL_TAKEN_OVER.
             AlreadyExists: REQUEST_ID_REUSED.
             FailedPrecondition, InvalidArgument: as `examined`, and what the first step's participant says.
         """

@@ -69,7 +69,7 @@ class Execution:
         """Carry it to its end.
 
         Raises:
-            Aborted: FENCED or LOCK_LOST: another carries on, or will.
+            Aborted: MODEL_TAKEN_OVER or LOCK_LOST: another carries on, or will.
         """
         while not self._operation.state.has_ended:
             self._held.check()
@@ -287,11 +287,13 @@ class Execution:
 
 _TO_UNDO = frozenset({StepState.RUNNING, StepState.DONE, StepState.FAILED, StepState.COMPENSATING})
 
+_LOST = frozenset({"FENCED", "LOCK_LOST", "MODEL_TAKEN_OVER"})
+
 
 def _stop_if_fenced(error: SynapseError) -> None:
     """Raise what says that another holds the model; nothing may be written, not even that."""
-    if isinstance(error, FailedPrecondition | Aborted) and error.reason in ("FENCED", "LOCK_LOST"):
-        raise Aborted("FENCED", error.public) from error
+    if isinstance(error, FailedPrecondition | Aborted) and error.reason in _LOST:
+        raise Aborted("MODEL_TAKEN_OVER", error.public) from error
 
 
 async def _first(*waits: Awaitable[object]) -> None:

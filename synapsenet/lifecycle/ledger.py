@@ -121,10 +121,11 @@ def claim(tx: LifecycleWork, model_id: str, token: int) -> None:
     """Pass if no holder with a higher token ever wrote for the model.
 
     Raises:
-        Aborted: FENCED.
+        Aborted: MODEL_TAKEN_OVER.
     """
     if not tx.fences.claim(model_id, token):
-        raise Aborted("FENCED", f"another coordinator has taken model {model_id} over", remedy="leave the model to it")
+        remedy = "leave the model to it"
+        raise Aborted("MODEL_TAKEN_OVER", f"another coordinator has taken model {model_id} over", remedy=remedy)
 
 
 def _numbered(

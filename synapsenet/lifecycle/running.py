@@ -206,7 +206,7 @@ class Runner:
             try:
                 operation = await self._beginning.begin_waiting(operation, held)
             except SynapseError as error:
-                if error.reason in ("FENCED", "OPERATION_CHANGED"):
+                if error.reason in ("FENCED", "MODEL_TAKEN_OVER", "OPERATION_CHANGED"):
                     raise
                 await self._give_up(operation, error)
                 return
