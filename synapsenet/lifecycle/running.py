@@ -92,12 +92,22 @@ class Runner:
 
     async def listen(self) -> None:
         """Hear who wants an operation of ours to end or to be tried again, for ever."""
+        while True:
+            try:
+                await self._hear()
+            except SynapseError as error:
+                _log.warning("wishes about operations are not heard: %s", error.public)
+            await self._tools.clock.sleep(self._tools.options.records_pause_s)
+
+    async def _hear(self) -> None:
         position = await self._feed.newest()
+        for poke in self._pokes.values():
+            poke.set()  # something may have been said while nobody listened
         async for event in self._feed.watch(after=position):
             if event.type == OperationChanged.__name__:
                 operation = decode(OperationChanged, event.payload).operation
-                if (poke := self._pokes.get(operation.id)) is not None:
-                    poke.set()
+                if (poked := self._pokes.get(operation.id)) is not None:
+                    poked.set()
 
     async def stop(self) -> None:
         """Give up what is under way, for the next start, and take nothing up any more."""
