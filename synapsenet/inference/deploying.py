@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,7 +167,8 @@ class Deployer:
         found = await self._work.read(begun)
         if found is None or found.state is DeploymentState.FAILED or not found.operation_id:
             return None
-        await self._ended(found.operation_id)
+        with suppress(NotFound):  # it is long over, and forgotten
+            await self._ended(found.operation_id)
         await self.follower.hear(key.model_id)
         return await self._earlier(request)
 

@@ -62,7 +62,8 @@ class Retire:
     async def compensate(self, call: StepCall, compensation_input: Json, turn: Turn) -> Callable[[InferenceWork], None]:
         """Have them in memory on every replica again, and then recorded as serving, without traffic so far."""
         before = [decode(Deployment, text.encode("utf-8")) for text in compensation_input.get("deployments", ())]
-        restored = [await self._restored(one, call, turn) for one in before]
+        ended = await self._crew.work.read(lambda tx: [one for one in before if _has_ended(tx, one)])
+        restored = [await self._restored(one, call, turn) for one in ended]
 
         def serve(tx: InferenceWork) -> None:
             for one in restored:
@@ -92,8 +93,6 @@ class Retire:
             if now is None:
                 tx.deployments.add(before, ANONYMOUS)
                 now = before
-            elif now.state in (DeploymentState.SERVING, DeploymentState.FAILED):
-                return now  # its end had not begun
             return replace(now, state=DeploymentState.LOADING, stage=Stage.LOADED, operation_id=call.operation_id)
 
         deployment = await self._crew.record(turn, load)
@@ -110,6 +109,12 @@ class Retire:
         ]
         keys = {one.key for one in begun}
         return [*begun, *(one for one in self._choose(tx, call) if one.key not in keys)]
+
+
+def _has_ended(tx: InferenceWork, before: Deployment) -> bool:
+    """Whether the end of a deployment has at least begun."""
+    now = tx.deployments.find(before.key)
+    return now is None or now.state not in (DeploymentState.SERVING, DeploymentState.FAILED)
 
 
 def own_version(tx: InferenceWork, call: StepCall) -> Sequence[Deployment]:

@@ -61,6 +61,8 @@ class ShiftTraffic:
             InvalidArgument: TRAFFIC_INVALID.
         """
         standing = await self._crew.work.read(lambda tx: _standing(tx, call))
+        if standing.own is None and call.saga in _LEAVING:
+            return lambda tx: _leave_nothing(tx, call)
         if standing.own is None:
             raise gone(call)
         if standing.own.state not in _SERVING:  # it must be in memory, also where a crash has put it out
@@ -129,6 +131,15 @@ def _shift(tx: InferenceWork, call: StepCall) -> Deployment:
     serving = replace(standing.own, state=DeploymentState.SERVING, condition=None)
     tx.events.append(aggregate(serving.key), ModelDeployed(deployment=serving))
     return serving
+
+
+def _leave_nothing(tx: InferenceWork, call: StepCall) -> Json:
+    """Let a version go that nothing is left of here: the others have the traffic already, or get it now."""
+    standing = _standing(tx, call)
+    shares = shares_without(call.version, standing.shares, serving=standing.versions)
+    if shares != standing.routes.shares:
+        _put(tx, standing.routes, shares, call)
+    return {"traffic": {str(version): shares.get(version, 0.0) for version in standing.versions}}
 
 
 def _shares(standing: _Standing, call: StepCall) -> Shares:

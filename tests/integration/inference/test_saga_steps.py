@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from synapsenet.inference.tensors import Tensor
 from synapsenet.lifecycle.model import OperationState
 from synapsenet.lifecycle.wishes import DeployWish
 from synapsenet.platform.participation import StepCall
+from synapsenet.platform.records import encode
 from synapsenet.testing.inference import KEY, MemoryRegistry
 from synapsenet.testing.onnx_models import exact_model, exact_weights, gathering_model
 from tests.integration.inference.benches import Bench, benches
@@ -217,6 +219,34 @@ async def test_an_undeployment_that_is_undone_serves_as_before(bench: Bench) -> 
     assert await left(bench) == (1, {1: 1.0})
     assert (await bench.inference.choose(Selector(model=KEY.model_id)))[0].key == KEY
     assert await bench.events() == ["ModelDeployed", "ModelUndeployed", "DeploymentRestored"]
+
+
+async def test_a_version_that_serves_by_the_book_and_is_nowhere_can_be_undeployed(bench: Bench) -> None:
+    for version in (1, 2):
+        await bench.deploy(version, DeployWish(keep_previous=True))
+    await bench.work.run(lambda tx: tx.deployments.remove(VersionKey(KEY.model_id, 2)))  # as by a backup of before it
+    assert (await bench.undeploy(2)).state is OperationState.SUCCEEDED
+    assert (await bench.status(2)).state == "registered"
+    routes = await bench.work.read(lambda tx: tx.routes.find(KEY.model_id))
+    assert routes is not None
+    assert routes.shares == {1: 1.0}
+
+
+async def test_a_version_that_cannot_be_loaded_again_does_not_hold_up_what_is_undone_beside_it(
+    bench: Bench, registry: MemoryRegistry
+) -> None:
+    await bench.deploy(1)
+    hand = Hand(bench)
+    needed = await hand.forward(*FORWARD[:-1], version=2)
+    failed = await bench.work.read(lambda tx: tx.deployments.find(KEY))
+    assert failed is not None
+    before = {"deployments": [encode(replace(failed, state=DeploymentState.FAILED)).decode()]}
+    await bench.work.run(lambda tx: tx.deployments.update(replace(failed, state=DeploymentState.FAILED)))
+    registry.reachable = False
+    await hand.compensate(call("retire_previous", version=2), before)
+    for name in reversed(FORWARD[:-1]):
+        await hand.compensate(call(name, version=2), needed[name])
+    assert await bench.work.read(lambda tx: [one.key.version for one in tx.deployments.all()]) == [1]
 
 
 async def test_requests_are_answered_all_through_a_change_of_versions(bench: Bench) -> None:
