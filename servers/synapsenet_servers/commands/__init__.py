@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     """
     if find_spec("sqlalchemy") is None:
         raise ModuleNotFoundError("the extra `server` is not installed")
-    from synapsenet_servers.commands import backups, certificates, demonstrate, develop, outbox, serve, tokens, up
+    from synapsenet_servers.commands import backups, certificates, demonstrate, develop, outbox, serve, tokens, torturing, up
 
     app.command("dev")(develop.dev)
     app.command("demo")(demonstrate.demo)
@@ -26,3 +26,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(certificates.app, name="certs")
     app.add_typer(tokens.app, name="tokens")
     app.add_typer(outbox.app, name="outbox")
+    (lifecycle,) = (group.typer_instance for group in app.registered_groups if group.name == "lifecycle")
+    if lifecycle is not None:
+        lifecycle.command("torture")(torturing.torture)

@@ -112,12 +112,13 @@ class MortalWork(WorkFactory[LifecycleWork]):
         def rehearsal(tx: LifecycleWork) -> None:
             raise _Rehearsed(commit(tx))
 
+        made: object = None
         try:
             await self._work.run(rehearsal)
         except _Rehearsed as rehearsed:
             made = rehearsed.args[0]
         except SynapseError:
-            return
+            return  # the commit itself will say so
         if isinstance(made, Operation):
             await self._gate.pass_by(made.model_id, recorded(made), "before")
             if self._gate.is_inside(made.model_id, recorded(made)):

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -300,7 +300,7 @@ class Race:
 
 @asynccontextmanager
 async def _racer(
-    work: WorkFactory[LifecycleWork], feed: Any, locks: Locks, participants: dict[str, Participant], name: str
+    work: WorkFactory[LifecycleWork], feed: Any, locks: Locks, participants: Mapping[str, Participant], name: str
 ) -> AsyncIterator[Lifecycle]:
     lifecycle = compose(
         MACHINE,
