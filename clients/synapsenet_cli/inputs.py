@@ -43,6 +43,32 @@ def numbers(option: str, given: Iterable[str]) -> dict[str, float]:
     return found
 
 
+def shares(option: str, given: Iterable[str]) -> dict[int, float]:
+    """`["1=0.9", "2=0.1"]`: fractions by version.
+
+    Raises:
+        typer.BadParameter: a version is no number, or a fraction is none.
+    """
+    found: dict[int, float] = {}
+    for version, fraction in numbers(option, given).items():
+        if not version.isdecimal():
+            raise typer.BadParameter(f"{version!r} is no version's number", param_hint=option)
+        found[int(version)] = fraction
+    return found
+
+
+def titled(text: str, *, option: str = "NAME:VERSION") -> tuple[str, int]:
+    """`digits:2`: the model, and the version's number.
+
+    Raises:
+        typer.BadParameter: there is no number behind a colon.
+    """
+    model, _, version = text.rpartition(":")
+    if not (model and version.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is no NAME:VERSION, such as digits:2", param_hint=option)
+    return model, int(version)
+
+
 def scalars(option: str, given: Iterable[str]) -> dict[str, Any]:
     """`["lr=0.1", "optimizer=sgd", "nesterov=true"]` by key: numbers and truth values where they read as such, else texts."""
     return {key: _scalar(text) for key, text in pairs(option, given).items()}

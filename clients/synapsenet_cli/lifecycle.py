@@ -6,16 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
+from synapsenet_cli import operations
+from synapsenet_cli.following import begun
+from synapsenet_cli.inputs import instant, seconds, shares, structure
 from synapsenet_cli.session import Session, command
 
-app = typer.Typer(help="The life of model versions: deploy, roll back, watch operations.", no_args_is_help=True)
-operations = typer.Typer(help="Long work on a model that can be watched and cancelled.", no_args_is_help=True)
-app.add_typer(operations, name="operations")
+app = typer.Typer(help="The life of model versions: validate, deploy, roll back, watch operations.", no_args_is_help=True)
+app.add_typer(operations.app, name="operations")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Id or name.")]
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number, from 1.")]
-Operation = Annotated[str, typer.Argument(metavar="OPERATION")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Wait = Annotated[
+    str, typer.Option(metavar="DURATION", help="How long to wait for another operation on the model, e.g. 30s; else fail.")
+]
+Watched = Annotated[bool, typer.Option("--watch", help="Follow the steps; the exit code is 0 only if it succeeded.")]
+Traffic = Annotated[
+    list[str] | None,
+    typer.Option("--traffic", metavar="VERSION=FRACTION", help="A share of the traffic afterwards; may be repeated."),
+]
 
 
 @command(app, "status")
@@ -31,21 +40,90 @@ def transition(
     version: Version,
     event: Annotated[str, typer.Argument(help="An event of the state machine, e.g. train.")],
     reason: Reason = "",
+    wait: Wait = "",
 ) -> None:
     """Let an event happen to a version."""
-    session.out.record(session.client.lifecycle.transition(model, version, event, intent=_intent(reason)))
+    session.out.record(session.client.lifecycle.transition(model, version, event, intent=_intent(reason, wait)))
+
+
+@command(app, "validate")
+def validate(
+    session: Session,
+    model: Model,
+    version: Version,
+    on: Annotated[str, typer.Option("--on", metavar="SET", help="The training set to evaluate on.")] = "",
+    label: Annotated[str, typer.Option(metavar="GROUP:FEATURE", help="The column with the truth; needed with --on.")] = "",
+    threshold: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC>=VALUE", help="What must hold, e.g. 'accuracy>=0.95'; may be repeated.")
+    ] = None,
+    reason: Reason = "",
+    wait: Wait = "",
+    watch: Watched = False,
+) -> None:
+    """Check a version's artifact, evaluate it and apply thresholds; only then it is registered."""
+    lifecycle, intent = session.client.lifecycle, _intent(reason, wait)
+    operation = lifecycle.validate(model, version, evaluation_set_id=on, label=label, thresholds=threshold or [], intent=intent)
+    begun(session, operation, watch=watch)
+
+
+@command(app, "report")
+def report(session: Session, model: Model, version: Version) -> None:
+    """Show what the newest validation of a version found."""
+    session.out.record(session.client.lifecycle.validation_report(model, version))
 
 
 @command(app, "deploy")
-def deploy(session: Session, model: Model, version: Version, reason: Reason = "") -> None:
+def deploy(
+    session: Session,
+    model: Model,
+    version: Version,
+    replicas: Annotated[int, typer.Option(min=0, help="On how many replicas; 0: on all.")] = 0,
+    traffic: Traffic = None,
+    keep_previous: Annotated[
+        bool, typer.Option("--keep-previous", help="Versions without traffic stay deployed, to be reached by their number.")
+    ] = False,
+    options: Annotated[
+        str, typer.Option(metavar="JSON", help="How it is run: '{\"pinned\": true}' or @FILE; batching, determinism, pinned.")
+    ] = "{}",
+    reason: Reason = "",
+    wait: Wait = "",
+    watch: Watched = False,
+) -> None:
     """Bring a version to serving, or leave everything as it was."""
-    session.out.record(session.client.lifecycle.deploy(model, version, intent=_intent(reason)))
+    operation = session.client.lifecycle.deploy(
+        model,
+        version,
+        replicas=replicas,
+        traffic=shares("--traffic", traffic or []),
+        keep_previous=keep_previous,
+        options=structure("--options", options),
+        intent=_intent(reason, wait),
+    )
+    begun(session, operation, watch=watch)
 
 
 @command(app, "undeploy")
-def undeploy(session: Session, model: Model, version: Version, reason: Reason = "") -> None:
+def undeploy(
+    session: Session, model: Model, version: Version, reason: Reason = "", wait: Wait = "", watch: Watched = False
+) -> None:
     """Take a serving version out of traffic."""
-    session.out.record(session.client.lifecycle.undeploy(model, version, intent=_intent(reason)))
+    begun(session, session.client.lifecycle.undeploy(model, version, intent=_intent(reason, wait)), watch=watch)
+
+
+@command(app, "promote")
+def promote(
+    session: Session,
+    model: Model,
+    version: Version,
+    traffic: Traffic = None,
+    reason: Reason = "",
+    wait: Wait = "",
+    watch: Watched = False,
+) -> None:
+    """Shift traffic between serving versions, by default all of it to this one."""
+    wanted = shares("--traffic", traffic or [])
+    operation = session.client.lifecycle.promote(model, version, traffic=wanted, intent=_intent(reason, wait))
+    begun(session, operation, watch=watch)
 
 
 @command(app, "roll-back")
@@ -54,19 +132,30 @@ def roll_back(
     model: Model,
     version: Annotated[int | None, typer.Option(help="By default the one that served before.")] = None,
     reason: Reason = "",
+    wait: Wait = "",
+    watch: Watched = False,
 ) -> None:
     """Serve an earlier version again."""
-    session.out.record(session.client.lifecycle.roll_back(model, version=version, intent=_intent(reason)))
+    operation = session.client.lifecycle.roll_back(model, version=version, intent=_intent(reason, wait))
+    begun(session, operation, watch=watch)
 
 
 @command(app, "archive")
-def archive(session: Session, model: Model, version: Version, reason: Reason = "") -> None:
+def archive(
+    session: Session, model: Model, version: Version, reason: Reason = "", wait: Wait = "", watch: Watched = False
+) -> None:
     """End a version's life."""
-    session.out.record(session.client.lifecycle.archive(model, version, intent=_intent(reason)))
+    begun(session, session.client.lifecycle.archive(model, version, intent=_intent(reason, wait)), watch=watch)
 
 
 @command(app, "history")
-def history(session: Session, model: Model) -> None:
+def history(
+    session: Session,
+    model: Model,
+    version: Annotated[int | None, typer.Option(help="Only of this version.")] = None,
+    since: Annotated[str, typer.Option(metavar="INSTANT", help="Only from then on: 2026-01-31T12:00:00Z.")] = "",
+    actor: Annotated[str, typer.Option(help="Only what this person or service asked for.")] = "",
+) -> None:
     """List what happened to a model's versions, the newest first."""
     columns = {
         "WHEN": lambda moved: moved.occur_time.ToJsonString(),
@@ -77,14 +166,34 @@ def history(session: Session, model: Model) -> None:
         "ACTOR": lambda moved: moved.actor,
         "REASON": lambda moved: moved.reason,
     }
-    session.out.table("transitions", session.client.lifecycle.list_transitions(model), columns)
+    start = instant("--since", since) if since else None
+    found = session.client.lifecycle.list_transitions(model, version=version, start_time=start, actor=actor)
+    session.out.table("transitions", found, columns)
+
+
+@command(app, "graph")
+def graph(session: Session) -> None:
+    """Print the state machine as a Mermaid diagram."""
+    answer = session.client.lifecycle.machine()
+    session.out.said(answer.diagram.rstrip("\n"), diagram=answer.diagram)
 
 
 @command(app, "machine")
 def machine(session: Session) -> None:
-    """Show the state machine, as a Mermaid diagram or as data with --json."""
+    """List the moves that there are; with --json the states and the sagas with their steps, too."""
     answer = session.client.lifecycle.machine()
-    session.out.line(answer, answer.diagram)
+    if session.out.as_json:
+        session.out.record(answer)
+        return
+    columns = {
+        "FROM": lambda rule: rule.source,
+        "EVENT": lambda rule: rule.event,
+        "TO": lambda rule: rule.target,
+        "IF": lambda rule: ", ".join(rule.guards),
+        "SAGA": lambda rule: rule.saga,
+        "MEANING": lambda rule: rule.description,
+    }
+    session.out.table("rules", answer.machine.rules, columns)
 
 
 @command(app, "events")
@@ -96,65 +205,31 @@ def events(
     """Follow lifecycle events, stored ones first, until Ctrl-C."""
     with session.client.lifecycle.watch_events(model_id=model, after_position=after) as found:
         for event in found:
-            session.out.line(event, f"{event.position} {event.model_id} {event.WhichOneof('what')}")
+            session.out.line(event, _told(event))
 
 
-@command(operations, "list")
-def list_operations(session: Session, model: Annotated[str, typer.Option(help="Only on this model.")] = "") -> None:
-    """List operations, the newest first."""
-    columns = {
-        "OPERATION": lambda operation: operation.id,
-        "SAGA": lambda operation: operation.saga,
-        "MODEL": lambda operation: operation.model_id,
-        "VERSION": lambda operation: operation.version,
-        "STATE": _state,
-        "CREATED": lambda operation: operation.create_time.ToJsonString(),
-    }
-    session.out.table("operations", session.client.lifecycle.list_operations(model_id=model), columns)
-
-
-@command(operations, "get")
-def get_operation(session: Session, operation: Operation) -> None:
-    """Show an operation with its steps."""
-    session.out.record(session.client.lifecycle.get_operation(operation))
-
-
-@command(operations, "watch")
-def watch_operation(session: Session, operation: Operation) -> None:
-    """Follow an operation to its end."""
-    with session.client.lifecycle.watch_operation(operation) as changes:
-        for change in changes:
-            session.out.line(change, f"{change.id} {_state(change)} revision {change.revision}")
-
-
-@command(operations, "cancel")
-def cancel_operation(session: Session, operation: Operation, reason: Reason = "") -> None:
-    """Undo an operation that has not ended."""
-    session.out.record(session.client.lifecycle.cancel_operation(operation, reason=reason))
-
-
-@command(operations, "retry-compensation")
-def retry_compensation(session: Session, operation: Operation) -> None:
-    """Try a failing compensation again now."""
-    session.out.record(session.client.lifecycle.retry_compensation(operation))
-
-
-@command(operations, "resolve")
-def resolve_operation(
-    session: Session, operation: Operation, resolution: Annotated[str, typer.Argument(help="What was done, for the record.")]
-) -> None:
-    """Declare that a person has settled what a failing compensation would have."""
-    session.out.record(session.client.lifecycle.resolve_operation(operation, resolution))
-
-
-def _intent(reason: str) -> Any:
+def _intent(reason: str, wait: str) -> Any:
     from synapsenet_client import intent
 
-    return intent(reason=reason)
+    return intent(reason=reason, wait=seconds("--wait", wait) if wait else None)
 
 
-def _state(operation: Any) -> str:
-    from synapsenet_api.lifecycle.v1.operation_pb2 import OperationState
+def _told(event: Any) -> str:
+    """`17 mdl-… #4 version 2 deploying → serving (begin_serving)`."""
+    from synapsenet_api.lifecycle.v1.operation_pb2 import OperationState, StepState
     from synapsenet_client import enum_name
 
-    return enum_name(OperationState, operation.state)
+    what, about = event.WhichOneof("what"), ""
+    if what == "transition":
+        moved = event.transition
+        about = f"version {moved.version} {moved.from_state or '·'} → {moved.to_state} ({moved.event})"
+    elif what == "step_change":
+        step = event.step_change.step
+        about = f"version {event.step_change.version} {step.name} {enum_name(StepState, step.state)}"
+    elif what == "operation":
+        done = event.operation
+        about = f"version {done.version} {done.saga} {enum_name(OperationState, done.state)} ({done.id})"
+    elif what == "condition_change":
+        status = event.condition_change
+        about = f"version {status.version} {status.condition.message or status.condition.reason or 'is well'}"
+    return f"{event.position} {event.model_id} #{event.sequence} {about}"

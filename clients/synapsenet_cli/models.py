@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from synapsenet_cli.inputs import pairs
+from synapsenet_cli import lifecycle
+from synapsenet_cli.inputs import pairs, titled
+from synapsenet_cli.lifecycle import Reason, Traffic, Wait, Watched
 from synapsenet_cli.session import Session, command
 
-app = typer.Typer(help="Models: create, show, list, change, delete.", no_args_is_help=True)
+app = typer.Typer(help="Models: create, show, list, change, deploy, delete.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="Id or name.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")]
@@ -65,6 +67,21 @@ def update(
     """Change a model; what is not given stays."""
     labels = pairs("--label", label) if label else None
     session.out.record(session.client.models.update(model, description=description, task=task, labels=labels, etag=etag))
+
+
+@command(app, "deploy")
+def deploy(
+    session: Session,
+    version: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Which version, e.g. digits:2.")],
+    replicas: Annotated[int, typer.Option(min=0, help="On how many replicas; 0: on all.")] = 0,
+    traffic: Traffic = None,
+    reason: Reason = "",
+    wait: Wait = "",
+    watch: Watched = False,
+) -> None:
+    """Bring a version to serving, or leave everything as it was; `lifecycle deploy` has further options."""
+    model, number = titled(version)
+    lifecycle.deploy(session, model, number, replicas=replicas, traffic=traffic, reason=reason, wait=wait, watch=watch)
 
 
 @command(app, "delete")

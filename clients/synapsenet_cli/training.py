@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synapsenet_cli.inputs import structure
+from synapsenet_cli.inputs import structure, titled
 from synapsenet_cli.session import Session, command
 
 app = typer.Typer(help="Training jobs.", no_args_is_help=True)
@@ -35,6 +35,9 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
     mode: Annotated[str, typer.Option(help="SYNC or ASYNC.")] = "",
     experiment: Annotated[str, typer.Option(help="Where the run is logged.")] = "",
+    model_version: Annotated[
+        str, typer.Option(metavar="NAME:VERSION", help="The created version that the job takes through training.")
+    ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the job is accepted.")] = False,
 ) -> None:
     """Submit a job and follow it to its end; exit code 1 unless it succeeds."""
@@ -56,6 +59,7 @@ def run(
         workers=workers,
         mode=mode,
         experiment_id=experiment,
+        model_version=titled(model_version, option="--model-version") if model_version else None,
     )
     job = session.client.training.create(spec)
     if not detach:

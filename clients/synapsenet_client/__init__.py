@@ -50,8 +50,10 @@ if TYPE_CHECKING:
     from synapsenet_client._features import FeatureRows, freshness_sla
     from synapsenet_client._inference import Prediction, StreamPrediction
     from synapsenet_client._lifecycle import intent
+    from synapsenet_client._operations import has_ended, succeeded
     from synapsenet_client._parameters import parameter_value
     from synapsenet_client._run import AsyncLoggedRun, LoggedRun
+    from synapsenet_client._thresholds import threshold
     from synapsenet_client._training import job_spec
 
 __all__ = [
@@ -92,9 +94,12 @@ __all__ = [
     "connect_async",
     "enum_name",
     "freshness_sla",
+    "has_ended",
     "intent",
     "job_spec",
     "parameter_value",
+    "succeeded",
+    "threshold",
 ]
 
 _DEFERRED = {
@@ -107,9 +112,12 @@ _DEFERRED = {
     "StreamPrediction": "_inference",
     "enum_name": "_enums",
     "freshness_sla": "_features",
+    "has_ended": "_operations",
     "intent": "_lifecycle",
     "job_spec": "_training",
     "parameter_value": "_parameters",
+    "succeeded": "_operations",
+    "threshold": "_thresholds",
 }
 
 

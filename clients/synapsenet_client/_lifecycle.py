@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
 
 from synapsenet_api.lifecycle.v1 import lifecycle_service_pb2 as pb
 from synapsenet_api.lifecycle.v1.lifecycle_event_pb2 import LifecycleEvent
@@ -12,6 +15,7 @@ from synapsenet_api.lifecycle.v1.validation_report_pb2 import Threshold, Validat
 from synapsenet_api.lifecycle.v1.version_status_pb2 import Condition, Transition, VersionStatus
 from synapsenet_client._calls import Ask, Asyncio, Blocking, Pages, Watch, answering, paging, streaming
 from synapsenet_client._enums import enum_values
+from synapsenet_client._thresholds import threshold
 from synapsenet_client._times import duration, timestamp
 
 
@@ -54,17 +58,17 @@ class MoveMethods:
         *,
         evaluation_set_id: str = "",
         label: str = "",
-        thresholds: Iterable[Threshold] = (),
+        thresholds: Iterable[Threshold | str] = (),
         intent: pb.Intent | None = None,
         request_id: str = "",
     ) -> Ask[pb.ValidateVersionResponse, Operation]:
-        """Check a version's artifact, evaluate it and apply thresholds; only then it is registered."""
+        """Check a version's artifact, evaluate it and apply thresholds such as `accuracy>=0.95`; only then it is registered."""
         request = pb.ValidateVersionRequest(
             model_id=model_id,
             version=version,
             evaluation_set_id=evaluation_set_id,
             label=label,
-            thresholds=thresholds,
+            thresholds=[threshold(one) if isinstance(one, str) else one for one in thresholds],
             intent=intent,
             request_id=request_id,
         )
@@ -78,15 +82,26 @@ class MoveMethods:
         *,
         replicas: int = 0,
         traffic: Mapping[int, float] | None = None,
+        keep_previous: bool = False,
+        options: Mapping[str, Any] | None = None,
         intent: pb.Intent | None = None,
         request_id: str = "",
     ) -> Ask[pb.DeployVersionResponse, Operation]:
-        """Bring a version to serving, or leave everything as it was; `traffic` is fractions of 1 by version."""
+        """Bring a version to serving, or leave everything as it was.
+
+        Args:
+            replicas: on how many to load it; 0: all.
+            traffic: fractions of 1 by version afterwards; None: all of it goes to this version at once.
+            keep_previous: versions without traffic stay deployed, to be reached by their number.
+            options: `batching`, `determinism` and `pinned`, as JSON.
+        """
         request = pb.DeployVersionRequest(
             model_id=model_id,
             version=version,
             replicas=replicas,
             traffic=_shares(traffic),
+            keep_previous=keep_previous,
+            options=_struct(options),
             intent=intent,
             request_id=request_id,
         )
@@ -185,7 +200,7 @@ class RecordMethods:
 
 
 class OperationMethods:
-    """Operations are named by their ids."""
+    """Operations are named by their ids; `succeeded(operation)` raises what went wrong with one."""
 
     @answering
     def get_operation(self, operation_id: str) -> Ask[pb.GetOperationResponse, Operation]:
@@ -250,3 +265,11 @@ class AsyncLifecycle(Asyncio, MoveMethods, RecordMethods, OperationMethods):
 
 def _shares(traffic: Mapping[int, float] | None) -> list[pb.TrafficShare]:
     return [pb.TrafficShare(version=version, fraction=fraction) for version, fraction in (traffic or {}).items()]
+
+
+def _struct(values: Mapping[str, Any] | None) -> Struct | None:
+    if values is None:
+        return None
+    message = Struct()
+    message.update(dict(values))
+    return message

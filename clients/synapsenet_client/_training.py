@@ -16,6 +16,7 @@ from synapsenet_api.training.v1.job_pb2 import (
     JobState,
     Mode,
     ModelSource,
+    ModelVersionTarget,
     Optimizer,
     OptimizerKind,
     TrainableModel,
@@ -50,6 +51,7 @@ def job_spec(
     workers: int = 1,
     mode: str = "",
     experiment_id: str = "",
+    model_version: tuple[str, int] | None = None,
 ) -> JobSpec:
     """What a training job shall do, for the common case; further fields can be set on the message that it returns.
 
@@ -71,6 +73,7 @@ def job_spec(
         workers: processes that compute gradients.
         mode: SYNC (default) or ASYNC.
         experiment_id: where a run is logged; empty: nowhere.
+        model_version: model (id or name) and number of the created version that the job trains; None: none.
     """
     columns = list(inputs)
     return JobSpec(
@@ -87,6 +90,7 @@ def job_spec(
         evaluate_every=evaluate_every,
         workers=Workers(count=workers),
         experiment_id=experiment_id,
+        model_version=ModelVersionTarget(model_id=model_version[0], version=model_version[1]) if model_version else None,
     )
 
 

@@ -116,7 +116,7 @@ def test_refusals_are_typed_and_name_the_thing(client: Client) -> None:
         client.models.create("")
     assert [found.field for found in missing.value.violations] == ["name"]
     with pytest.raises(NotYetAvailable):
-        client.lifecycle.machine()
+        list(client.training.list_checkpoints("job-0"))
 
 
 def test_what_is_no_onnx_is_refused_and_the_version_stays_usable(client: Client) -> None:
