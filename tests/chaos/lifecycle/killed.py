@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 
-from synapsenet.adapters.sql.coordination import open_coordination
 from synapsenet.adapters.sql.inference import SqlInferenceWork
 from synapsenet.adapters.sql.inference import metadata as inference_metadata
-from synapsenet.adapters.sql.lifecycle import SqlLifecycleWork, metadata
-from synapsenet.adapters.sql.locks import SqlLocks
-from synapsenet.adapters.sql.postgres_options import PostgresOptions
-from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.clock import SystemClock
-from synapsenet.errors import SynapseError
+from synapsenet.errors import Aborted, SynapseError
 from synapsenet.ids import RandomIds
 from synapsenet.lifecycle.audit import Entry, entry_of
 from synapsenet.lifecycle.model import Caller, Json, Operation
@@ -43,8 +37,9 @@ from synapsenet_servers.server import Server
 from synapsenet_servers.server_options import ServerOptions
 from tests.chaos.lifecycle.points import Gate, Point, die, recorded
 from tests.chaos.lifecycle.scripts import Library, Script
+from tests.chaos.lifecycle.stores import Places, opened
 from tests.chaos.lifecycle.theatre import Player, players, written
-from tests.contract.databases import OpenRecords, schema_records, sqlite_records
+from tests.contract.databases import sqlite_records
 
 T = TypeVar("T")
 
@@ -57,41 +52,23 @@ RECONNECT = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where a process finds its records and the others.
-
-    Attributes:
-        folder: for files, and the participants' socket.
-        postgres: the database of the coordinator; empty: SQLite in the folder.
-    """
-
-    folder: Path
-    postgres: str = ""
-
-    @property
-    def socket(self) -> str:
-        return f"unix:{self.folder / 'steps.sock'}"
-
-    def records(self) -> OpenRecords:
-        """Of the coordinator."""
-        if self.postgres:
-            return schema_records(PostgresOptions(url=self.postgres), self.folder)
-        return sqlite_records(self.folder)
-
-
 class MortalWork(WorkFactory[LifecycleWork]):
     """Commits as the real one does, unless the process dies on the way."""
 
     def __init__(self, work: WorkFactory[LifecycleWork], gate: Gate) -> None:
         self._work = work
         self._gate = gate
+        self.refused = 0
 
     async def run(self, commit: Callable[[LifecycleWork], T]) -> T:
         await self._before(commit)
 
         def dying(tx: LifecycleWork) -> T:
-            made = commit(tx)
+            try:
+                made = commit(tx)
+            except Aborted as refusal:
+                self.refused += refusal.reason == "MODEL_TAKEN_OVER"
+                raise
             if isinstance(made, Operation) and self._gate.is_inside(made.model_id, recorded(made)):
                 die()
             return made
@@ -148,13 +125,17 @@ class MortalParticipant(Participant):
 
     async def _asked(self, direction: str, call: StepCall, asking: Coroutine[Any, Any, T]) -> T:
         what = f"{direction} {call.step}"
-        with closing(asking):
+        try:
             await self._gate.pass_by(call.model_id, what, "before")
-            try:
-                answer = await asking
-            except SynapseError:
-                await self._gate.pass_by(call.model_id, what, "after")
-                raise
+        except BaseException:
+            asking.close()
+            raise
+        on_the_wire = asyncio.ensure_future(asking)  # it arrives even if whoever sent it gives up
+        try:
+            answer = await asyncio.shield(on_the_wire)
+        except SynapseError:
+            await self._gate.pass_by(call.model_id, what, "after")
+            raise
         await self._gate.pass_by(call.model_id, what, "after")
         return answer
 
@@ -162,14 +143,14 @@ class MortalParticipant(Participant):
 class Mortal:
     """A coordinator in the middle of its process."""
 
-    def __init__(self, lifecycle: Lifecycle, work: WorkFactory[LifecycleWork], gate: Gate) -> None:
+    def __init__(self, lifecycle: Lifecycle, work: MortalWork, gate: Gate) -> None:
         self._lifecycle = lifecycle
         self._work = work
         self._gate = gate
 
-    async def begin(self, deadlines: dict[str, Point]) -> list[str]:
-        """Begin the operations of scripted models, each to be killed at its point; the ids of those that began."""
-        self._gate.__init__(deadlines)  # type: ignore[misc]  # the wrappers hold it already
+    async def begin(self, deadlines: dict[str, Point], fate: int = signal.SIGKILL) -> list[str]:
+        """Begin the operations of scripted models, each to meet `fate` at its point; the ids of those that began."""
+        self._gate.set(deadlines, fate)
         begun = await asyncio.gather(*(self._begin(Script.of(model_id)) for model_id in deadlines), return_exceptions=True)
         return [str(one) for one in begun]
 
@@ -187,6 +168,10 @@ class Mortal:
                 return [f"{operation.title} is {operation.state.value}" for operation in left]
             await asyncio.sleep(0.02)
         return []
+
+    async def refusals(self) -> int:
+        """How often the database refused this process because another had taken a model over."""
+        return self._work.refused
 
     async def entries(self) -> list[Entry]:
         """Its whole log."""
@@ -208,20 +193,18 @@ async def log_of(feed: EventFeed) -> list[Entry]:
 async def coordinating(places: Places, gate: Gate, *, options: LifecycleOptions = OPTIONS) -> AsyncIterator[Mortal]:
     """A coordinator at work inside an `async with`."""
     async with AsyncExitStack() as stack:
-        work: SqlWork[SqlLifecycleWork] = await stack.enter_async_context(
-            places.records()("lifecycle", metadata=metadata, unit=SqlLifecycleWork, clock=CLOCK)
-        )
-        coordination = await stack.enter_async_context(open_coordination(places.folder / "coordination.sqlite"))
+        work, locks = await stack.enter_async_context(opened(places))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(places.socket, options=RECONNECT))
-        mortal: WorkFactory[LifecycleWork] = MortalWork(work, gate)
+        mortal = MortalWork(work, gate)
+        asked = {name: MortalParticipant(GrpcParticipant(name, channel), gate) for name in (INFERENCE, REGISTRY)}
         lifecycle = compose(
             MACHINE,
             SAGAS,
             work=mortal,
             feed=work.feed,
-            locks=SqlLocks(coordination, CLOCK),
+            locks=locks,
             catalogue=Library(),
-            participants={name: MortalParticipant(GrpcParticipant(name, channel), gate) for name in (INFERENCE, REGISTRY)},
+            participants=asked,
             clock=CLOCK,
             ids=RandomIds("op"),
             options=options,
@@ -259,7 +242,7 @@ def run_coordinator(connection: Connection, places: Places) -> None:
 
     async def run() -> None:
         async with coordinating(places, Gate({})) as mortal:
-            await _answer(connection, {"begin": mortal.begin, "settle": mortal.settle, "entries": mortal.entries})
+            await _answer(connection, {name: getattr(mortal, name) for name in ("begin", "settle", "entries", "refusals")})
 
     asyncio.run(run())
 
@@ -275,12 +258,15 @@ def run_participants(connection: Connection, places: Places) -> None:
             async def doom(deadlines: dict[str, Point]) -> None:
                 Player.gate = Gate(deadlines)
 
+            async def refusals() -> int:
+                return Player.refused
+
             async def writes() -> list[Write]:
                 return await written(work)
 
             server = Server([participation(cast)], [places.socket], options=ServerOptions(drain_s=0.1))
             async with server.serving():
-                await _answer(connection, {"doom": doom, "writes": writes})
+                await _answer(connection, {"doom": doom, "writes": writes, "refusals": refusals})
             for player in cast:
                 await player.close()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tests.chaos.lifecycle.killed import Places
+from tests.chaos.lifecycle.stores import Places
 
 ANSWER_S = 60.0
 END_S = 10.0

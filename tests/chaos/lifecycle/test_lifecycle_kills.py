@@ -15,10 +15,11 @@ from synapsenet.lifecycle.sagas import SAGAS
 from synapsenet.lifecycle.table import MACHINE
 from synapsenet.testing.lifecycle_history import refusable, unserved
 from tests.chaos.lifecycle.conftest import Judge
-from tests.chaos.lifecycle.killed import Places, run_coordinator, run_participants
+from tests.chaos.lifecycle.killed import run_coordinator, run_participants
 from tests.chaos.lifecycle.lives import Life, reborn
 from tests.chaos.lifecycle.points import INSIDE, Point, points
 from tests.chaos.lifecycle.scripts import Script
+from tests.chaos.lifecycle.stores import Places
 from tests.postgres_server import postgres_server
 
 EVERYWHERE = bool(int(os.environ.get("CHAOS_EVERY_POINT", "0")))

@@ -127,9 +127,14 @@ def _commit(tx: SqlInferenceWork, turn: Turn, after: Effect) -> None:
 
 
 class Player(Participant[SqlInferenceWork]):
-    """A participant whose process may die before it hears of a call, or before it answers."""
+    """A participant whose process may die before it hears of a call, or before it answers.
+
+    Attributes:
+        refused: calls with too low a fence.
+    """
 
     gate = Gate({})
+    refused = 0
 
     async def execute(self, call: StepCall, *, fence: int) -> Outcome:
         return await self._mortal(call, f"execute {call.step}", super().execute(call, fence=fence))
@@ -143,7 +148,8 @@ class Player(Participant[SqlInferenceWork]):
             await self.gate.pass_by(call.model_id, what, "before")
             try:
                 outcome = await carrying_out
-            except SynapseError:
+            except SynapseError as error:
+                Player.refused += error.reason == "FENCED"
                 await self.gate.pass_by(call.model_id, what, "after")
                 raise
         await self.gate.pass_by(call.model_id, what, "after")
