@@ -77,7 +77,7 @@ class Conclusion:
         wrong: Condition | None = None
         if operation.failure is not None and operation.failure.reason != CANCELLED:
             wrong = as_condition(operation.failure, operation.id)
-        if self._machine.states[status.state].timeout is None:
+        if self._machine.states[self._machine.ending(operation.source, operation.event).target].timeout is None:
             amend(tx, status, replace(status.with_condition(OWN, wrong, at), operation_id="", updated_at=at))
         else:
             rule = self._machine.failure_exit(status.state)

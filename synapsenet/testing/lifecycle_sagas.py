@@ -81,6 +81,13 @@ class SagaContract:
         assert condition is not None
         assert (condition.reason, condition.operation_id) == ("ARTIFACT_CORRUPT", ended.id)
 
+    async def test_work_that_goes_on_is_not_ended_by_another_move_that_fails(self, stage: Stage) -> None:
+        stage.shelf.state = "validating"
+        stage.troupe.acts["execute seal"] = failing(CORRUPT)
+        archiving = await stage.lifecycle.coordinator.archive("digits", 1, Caller(), Patience(), ANONYMOUS)
+        assert (await stage.ended(archiving)).state is OperationState.COMPENSATED
+        assert await stage.states() == {1: "validating"}
+
     async def test_a_failure_that_may_pass_is_tried_again(self, stage: Stage) -> None:
         stage.troupe.acts["execute load"] = failing(Unavailable("AWAY", "nobody is there"), times=2)
         ended = await stage.ended(await stage.deploy(1))
