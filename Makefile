@@ -20,10 +20,11 @@ setup: ## Create .venv from the lock file and install the servers that tests sta
 	@tools/setup.sh
 
 .PHONY: proto
-proto: setup ## Write what is generated: stubs from protos/, docs/errors.md and docs/configuration.md from the source.
+proto: setup ## Write what is generated: stubs from protos/; errors.md, configuration.md and lifecycle.md in docs/ from the source.
 	$(BIN)/python -m tools.gen_protos
 	$(BIN)/python -m tools.errors_page
 	$(BIN)/python -m tools.configuration_page
+	$(BIN)/python -m tools.lifecycle_page
 
 .PHONY: check lint types imports house stubs contracts
 check: lint house stubs contracts imports types ## Judge the source by ruff, house rules, drift, buf, lint-imports, mypy; with -k all at once.
@@ -45,6 +46,7 @@ stubs: setup
 	$(BIN)/python -m tools.gen_protos --check
 	$(BIN)/python -m tools.errors_page --check
 	$(BIN)/python -m tools.configuration_page --check
+	$(BIN)/python -m tools.lifecycle_page --check
 
 contracts: stubs
 	$(BIN)/buf lint
@@ -72,7 +74,7 @@ test: setup ## Run the tests; ARGS="-k feature" narrows them.
 
 # How long, or how often, faults last under `make chaos`; a plain run has each of them once and short.
 CHAOS_LENGTHS := CHAOS_SOAK_S=180 CHAOS_BROKER_AWAY_S=60 CHAOS_RELAY_DEATHS=10 CHAOS_ETCD_KILLS=8 CHAOS_POSTGRES_RESTARTS=30 \
-  CHAOS_ROTATIONS=25
+  CHAOS_ROTATIONS=25 CHAOS_EVERY_POINT=1 CHAOS_LIFECYCLE_RESTARTS=10
 
 .PHONY: chaos
 chaos: setup ## Run the tests that kill, stall and corrupt, at full length: all, or AREA=cluster.

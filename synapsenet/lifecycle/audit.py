@@ -142,7 +142,8 @@ class _Reading:
     begun: dict[str, _Work] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     at_work: dict[str, Progress] = field(default_factory=dict)
-    undone: dict[str, int] = field(default_factory=dict)
+    compensated: dict[str, Progress] = field(default_factory=dict)
+    undone: dict[str, Progress] = field(default_factory=dict)
 
     def read(self, entry: Entry) -> Iterator[str]:
         where = f"{self.model_id} at {entry.sequence}"
@@ -160,8 +161,9 @@ class _Reading:
             yield f"{self.model_id}: {progress.saga} {progress.operation_id} is {progress.state.value} for ever"
         for operation_id, saga in self.waiting.items():
             yield f"{self.model_id}: {saga} {operation_id} waits for ever"
-        for operation_id, version in self.undone.items():
-            yield f"{self.model_id}:{version} stays {self.states.get(version)} after {operation_id} was undone"
+        for operation_id, undone in self.undone.items():
+            stays = self.states.get(undone.version)
+            yield f"{self.model_id}:{undone.version} stays {stays} after {undone.saga} {operation_id} was undone"
 
     def _moved(self, where: str, move: Move) -> Iterator[str]:
         self._begin(move.operation_id)
@@ -172,9 +174,10 @@ class _Reading:
             yield from self._unruly(where, move)
         elif move.target not in self.machine.states:
             yield f"{where}: there is no state {move.target}"
-        if (version := self.undone.get(move.operation_id)) == move.version:
-            del self.undone[move.operation_id]
-            yield from self._not_back(where, move, self.begun[move.operation_id].before.get(version, ""))
+        undone = self.compensated.get(move.operation_id)
+        if undone is not None and undone.version == move.version:
+            self.undone.pop(move.operation_id, None)
+            yield from self._not_back(where, move, undone.saga, self.begun[move.operation_id].before.get(move.version, ""))
         self.states[move.version] = move.target
 
     def _unruly(self, where: str, move: Move) -> Iterator[str]:
@@ -182,10 +185,11 @@ class _Reading:
         if ways.get((move.source, move.event)) != move.target:
             yield f"{where}: version {move.version} went {move.source} --{move.event}--> {move.target}, which no rule says"
 
-    def _not_back(self, where: str, move: Move, before: str) -> Iterator[str]:
-        exits = {rule.target for rule in self.machine.rules if rule.is_failure and rule.source == move.source}
+    def _not_back(self, where: str, move: Move, saga: str, before: str) -> Iterator[str]:
+        worked_in = {rule.target for rule in self.machine.rules if rule.saga == saga and rule.source == before}
+        exits = {rule.target for rule in self.machine.rules if rule.is_failure and rule.source in worked_in}
         if move.target not in {before, *exits}:
-            yield f"{where}: version {move.version} was {before}, and is {move.target} after its operation was undone"
+            yield f"{where}: version {move.version} was {before}, and is {move.target} after its {saga} was undone"
 
     def _progressed(self, where: str, progress: Progress) -> Iterator[str]:
         operation_id = progress.operation_id
@@ -209,8 +213,9 @@ class _Reading:
         for version, state in before.items():
             if state == SERVING and version != progress.version and self.states.get(version) != SERVING:
                 yield f"{where}: version {version} served before {progress.operation_id}, which was undone, and does not after"
+        self.compensated[progress.operation_id] = progress
         if self.states.get(progress.version) != before.get(progress.version):
-            self.undone[progress.operation_id] = progress.version
+            self.undone[progress.operation_id] = progress
 
     def _begin(self, operation_id: str) -> None:
         """Note how the model stood before anything of the operation happened."""
