@@ -22,7 +22,7 @@ from synapsenet.clock import SystemClock
 from synapsenet.errors import Aborted, SynapseError
 from synapsenet.ids import RandomIds
 from synapsenet.lifecycle.audit import Entry, entry_of
-from synapsenet.lifecycle.model import Caller, Json, Operation
+from synapsenet.lifecycle.model import Caller, Json, Operation, VersionStatus
 from synapsenet.lifecycle.options import LifecycleOptions
 from synapsenet.lifecycle.ports import LifecycleWork, Participant, StepCall
 from synapsenet.lifecycle.sagas import INFERENCE, REGISTRY, SAGAS
@@ -44,6 +44,7 @@ from tests.contract.databases import sqlite_records
 T = TypeVar("T")
 
 CLOCK = SystemClock()
+POSITIONED_S = 10.0
 OPTIONS = LifecycleOptions(lease_s=1.0, sweep_s=0.1, first_pause_s=0.4, longest_pause_s=0.8, records_pause_s=0.1)
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -174,8 +175,18 @@ class Mortal:
         return self._work.refused
 
     async def entries(self) -> list[Entry]:
-        """Its whole log."""
-        return await log_of(self._lifecycle.feed)
+        """Its whole log, once the newest of what its records tell of has its position there, or it takes too long."""
+        until = CLOCK.monotonic() + POSITIONED_S
+        while True:
+            found = await log_of(self._lifecycle.feed)
+            newest = {entry.model_id: entry.sequence for entry in found}
+            kept = [one for model_id in newest for one in await self._versions(model_id)]
+            if all(one.sequence <= newest[one.model_id] for one in kept) or CLOCK.monotonic() > until:
+                return found
+            await asyncio.sleep(0.05)
+
+    async def _versions(self, model_id: str) -> Sequence[VersionStatus]:
+        return await self._work.read(lambda tx: tx.versions.of(model_id))
 
 
 async def log_of(feed: EventFeed) -> list[Entry]:
