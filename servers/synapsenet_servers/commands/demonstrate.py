@@ -24,7 +24,7 @@ def demo(
     data_dir: Annotated[Path, typer.Option(help="Where a platform of the demo's own keeps everything.")] = DATA,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, progress on stderr.")] = False,
 ) -> None:
-    """Run the main job on real data: features, training, sweep, registry, serving, comparison, freshness."""
+    """Run the main job on real data: features, training, sweep, validation, serving, comparison, a failure."""
     from rich.console import Console
 
     from synapsenet.clock import SystemClock

@@ -55,13 +55,15 @@ def test_the_first_command_does_the_main_job_and_a_second_run_works_on_its_data(
     shown = run(f"make demo ARGS='--data-dir {tmp_path}'", seconds=180)
     assert "rows/s" in shown
     assert "Holm" in shown
+    assert "load failed, undone; version 1 answers as before" in shown
     outcome = json.loads(run(f".venv/bin/synapsenet demo --data-dir {tmp_path} --json", seconds=180))
     assert outcome["sync_accuracy"] >= 0.95
     assert outcome["served_accuracy"] == outcome["sync_accuracy"]
     assert outcome["rows_per_second"] > 0
     assert 0 < outcome["p_value"] < 0.05
     assert 0 < outcome["seconds"] < 90
-    assert outcome["model"] == "digits:2", "the first run's model is there"
+    assert outcome["model"] == "digits:3", "the first run's models are there"
+    assert outcome["rollback_restored"] is True
 
 
 def test_the_python_program_and_the_shell_commands_work_in_their_order(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_both_ports_answer_http_and_grpc_without_a_token(cluster: LiveCluster) -
 def test_the_demo_passes_and_finds_what_it_finds_embedded(outcome: Mapping[str, Any]) -> None:
     figures = {name: outcome[name] for name in ("sync_accuracy", "p_value", "best_learning_rate")}
     assert figures == pytest.approx(EMBEDDED, rel=0.02)
+    assert outcome["rollback_restored"] is True
     assert outcome["importance"] == pytest.approx({"learning_rate": 0.93}, rel=0.02)
     assert outcome["served_accuracy"] == outcome["sync_accuracy"]
     assert (outcome["images"], outcome["model"]) == (1_797, "digits:1")

@@ -1,4 +1,4 @@
-"""The main job, step by step: features, training set, training, sweep, registry, serving, comparison, freshness."""
+"""The main job, step by step: features, training set, training, sweep, validation, serving, comparison, a failure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from safetensors.numpy import load as load_parameters
 
 from synapsenet.clock import Clock
 from synapsenet.errors import FailedPrecondition
+from synapsenet_api.lifecycle.v1.operation_pb2 import Operation
 from synapsenet_api.training.v1.job_pb2 import Job, JobSpec, JobState
-from synapsenet_client import AlreadyExists, Client, job_spec
+from synapsenet_client import AlreadyExists, Client, job_spec, succeeded
 from synapsenet_servers.commands.demo import digits
 from synapsenet_servers.commands.demo.edge import Edge
+from synapsenet_servers.commands.demo.failure import Failure
 from synapsenet_servers.commands.demo.onnx_model import perceptron
 from synapsenet_servers.commands.demo.outcome import Outcome
 from synapsenet_servers.commands.demo.telling import Step, Telling
 
 MODEL = "digits"
 METRIC = "accuracy"
+LEAST_ACCURACY = 0.95
 INPUT_SCALE = 1 / 16
 ARGUMENTS = {"inputs": 64, "hidden": [64], "classes": 10}
 WORKERS = 4
@@ -67,10 +70,15 @@ class Journey:
         sets = self._build()
         job = self._train_synchronously(sets)
         experiment_id = self._sweep(sets)
-        version = self._deploy(job)
+        model, version, artifact = self._register(job, sets)
+        self._deploy(version)
         served_accuracy, rate = self._predict()
         comparison, importance = self._compare(experiment_id)
         freshness = self._freshness()
+        failure = Failure(
+            self._client, self._telling, model=model, serving=version, artifact=artifact, pixels=self._held_out.pixels
+        )
+        restored = failure.provoke()
         return Outcome(
             images=len(self._images.ids),
             sync_accuracy=job.result.accuracy,
@@ -82,6 +90,7 @@ class Journey:
             p_value=_lowest_against_highest(comparison),
             importance={row["name"]: row["importance"] for row in importance["parameters"]},
             oldest_ms=freshness["age_ms"]["max"],
+            rollback_restored=restored,
             grpc=self._grpc,
             http=self._edge.address,
             seconds=self._clock.monotonic() - begun,
@@ -171,18 +180,34 @@ class Journey:
             )
         return job
 
-    def _deploy(self, job: Job) -> int:
-        with self._telling.step("register the model and deploy it") as step:
+    def _register(self, job: Job, sets: Sets) -> tuple[str, int, bytes]:
+        """The model's id, the version's number, and its artifact."""
+        with self._telling.step("validate the model on the held-out images, and register it") as step:
             model = self._model()
             parameters = load_parameters(self._client.training.read_parameters(job.id))
             artifact = perceptron(parameters, input_scale=INPUT_SCALE)
-            registry = self._client.registry
-            version = registry.create_version(model, metrics={METRIC: job.result.accuracy})
-            registry.upload(model, version.version, artifact, format="ONNX")
-            registry.set_state(model, version.version, "REGISTERED", reason="trained by the demo")
-            self._client.inference.deploy(model, version.version)
-            step.result = f"{MODEL}:{version.version}, {len(artifact):,} bytes of ONNX"
-            return int(version.version)
+            registry, lifecycle = self._client.registry, self._client.lifecycle
+            version = int(registry.create_version(model, metrics={METRIC: job.result.accuracy}).version)
+            registry.upload(model, version, artifact, format="ONNX")
+            threshold = f"{METRIC}>={LEAST_ACCURACY}"
+            wish = {"evaluation_set_id": sets.held_out, "label": digits.REFERENCES[1], "thresholds": [threshold]}
+            self._carried(lifecycle.validate(model, version, **wish), step)
+            measured = lifecycle.validation_report(model, version).metrics[METRIC]
+            step.result = f"{MODEL}:{version}, {len(artifact):,} bytes of ONNX, {measured:.2%} right ({threshold})"
+            return model, version, artifact
+
+    def _deploy(self, version: int) -> None:
+        with self._telling.step("deploy it") as step:
+            operation = self._carried(self._client.lifecycle.deploy(MODEL, version), step)
+            step.result = ", ".join(done.name for done in operation.steps)
+
+    def _carried(self, operation: Operation, step: Step) -> Operation:
+        """The operation when it has succeeded, told to `step` while it goes on."""
+        with self._client.lifecycle.watch_operation(operation.id) as changes:
+            for change in changes:
+                operation = change
+                step.at(sum(one.HasField("end_time") for one in change.steps), len(change.steps), change.saga)
+        return succeeded(operation)
 
     def _model(self) -> str:
         try:

@@ -24,6 +24,7 @@ class Outcome:
         p_value: of the lowest against the highest learning rate, adjusted by Holm over all pairs.
         importance: hyperparameters of the sweep with their share of the variance, the first is the most important.
         oldest_ms: age of the oldest image in the store.
+        rollback_restored: a deployment with a damaged artifact was undone, and the model served on as before.
         seconds: the whole run.
     """
 
@@ -37,6 +38,7 @@ class Outcome:
     p_value: float
     importance: dict[str, float]
     oldest_ms: float
+    rollback_restored: bool
     grpc: str
     http: str
     seconds: float
@@ -59,6 +61,7 @@ class Outcome:
             ("lowest against highest learning rate", f"p = {self.p_value:.4f} (Holm)"),
             ("importance", ranking),
             ("oldest feature value", f"{self.oldest_ms / 1_000:.1f} s"),
+            ("after a failed deployment", "serves as before" if self.rollback_restored else "DOES NOT SERVE AS BEFORE"),
             ("the whole run", f"{self.seconds:.1f} s"),
         ):
             table.add_row(name, value)
