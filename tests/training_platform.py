@@ -20,7 +20,8 @@ from synapsenet_api.features.v1.feature_service_pb2_grpc import FeatureServiceSt
 from synapsenet_api.training.v1 import job_pb2
 from synapsenet_api.training.v1 import training_service_pb2 as pb
 from synapsenet_api.training.v1.training_service_pb2_grpc import TrainingServiceStub
-from synapsenet_servers.bootstrap import experiments, features, training
+from synapsenet_client import AsyncClient, connect_async
+from synapsenet_servers.bootstrap import experiments, features, lifecycle, models, registry, training
 from synapsenet_servers.bootstrap.host import hosting
 from synapsenet_servers.bootstrap.platform import open_platform
 from synapsenet_servers.config import Config
@@ -37,10 +38,14 @@ INT64, FLOAT = value_pb2.VALUE_TYPE_INT64, value_pb2.VALUE_TYPE_FLOAT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlatform:
-    """A running platform; `train_set` and `held_out` are training sets of the digits, 3 of 4 images and the others."""
+    """A running platform without inference.
+
+    `train_set` and `held_out` are training sets of the digits, 3 of 4 images and the others.
+    """
 
     training: TrainingServiceAsyncStub
     experiments: ExperimentServiceAsyncStub
+    client: AsyncClient
     train_set: str
     held_out: str
 
@@ -97,17 +102,20 @@ class TrainingPlatform:
 async def training_platform(data: Path, options: TrainingOptions | None = None) -> AsyncIterator[TrainingPlatform]:
     """Features, experiments and training with their files below `data`, which may have been used before."""
     config = Config(training=options or TrainingOptions())
-    roles = {"features": features.assemble, "experiments": experiments.assemble, "training": training.assemble}
+    areas = {"features": features, "experiments": experiments, "models": models, "registry": registry, "lifecycle": lifecycle}
+    roles = {name: area.assemble for name, area in areas.items()} | {"training": training.assemble}
     async with (
         open_platform(config, data=data) as platform,
         hosting(platform, roles, outer=[], absent=ROWS),
         grpc.aio.insecure_channel(platform.mesh) as channel,
+        connect_async(platform.mesh) as client,
     ):
         store = FeatureServiceStub(channel)
         train_set, held_out = await _digits(store)
         yield TrainingPlatform(
             training=TrainingServiceStub(channel),
             experiments=ExperimentServiceStub(channel),
+            client=client,
             train_set=train_set,
             held_out=held_out,
         )

@@ -116,9 +116,4 @@ FUTURE_OPTIONS: tuple[FutureOption[JobSpec], ...] = (
         brings="Payloads in shared memory between processes of one host.",
         asked=lambda spec: spec.shared_memory,
     ),
-    FutureOption(
-        option="spec.model_version",
-        brings="A model version that the job takes through training to validating.",
-        asked=lambda spec: spec.model_version is not None,
-    ),
 )

@@ -13,12 +13,13 @@ from synapsenet.platform.artifacts import Artifact, ArtifactStore
 from synapsenet.platform.work import WorkFactory
 from synapsenet.training.changes import Changes
 from synapsenet.training.live_job import LiveJob
-from synapsenet.training.model import Failure, Job, Result, WorkerState, worker_id
+from synapsenet.training.model import Failure, Job, JobState, Result, WorkerState, worker_id
 from synapsenet.training.options import TrainingOptions
 from synapsenet.training.parameter_file import file_header
-from synapsenet.training.ports import Launch, Process, Processes, ProcessKind, RunLog, TrainingWork
+from synapsenet.training.ports import Launch, Process, Processes, ProcessKind, RunLog, TrainingWork, VersionLife
 from synapsenet.training.recording import insist, record
 from synapsenet.training.run_logging import finish_run, log_points, new_run
+from synapsenet.training.version_life import begin, deliver, undelivered
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Surroundings:
     work: WorkFactory[TrainingWork]
     processes: Processes
     log: RunLog
+    versions: VersionLife
     artifacts: ArtifactStore
     clock: Clock
     changes: Changes
@@ -56,13 +58,14 @@ class Execution:
         try:
             try:
                 await self._open_run()
+                await self._begin_version()
                 await self._start_all()
                 artifact = await self._follow()
             except SynapseError as error:
                 live.end(failure=_failure(error))
             finally:
                 await self._stop_all()
-            job = self._ended(artifact)
+            job = await self._delivered(artifact)
             await self._flush(logging_task)
             reason = job.failure.message if job.failure else ""
             await finish_run(live, log, job.state, reason, timeout=self._options.log_timeout_s)
@@ -92,6 +95,10 @@ class Execution:
             self._live.end(failure=failure)
             return
         self._live.job = await self._commit(replace(self._live.job, run_id=run_id))
+
+    async def _begin_version(self) -> None:
+        if not self._live.verdict.done():
+            await begin(self._live.job, self._around.versions, timeout=self._options.lifecycle_timeout_s)
 
     async def _start_all(self) -> None:
         live = self._live
@@ -198,6 +205,18 @@ class Execution:
         else:
             _log.error("job %s failed by an error of the platform", self._live.job.id, exc_info=error)
             self._live.end(failure=Failure(reason="INTERNAL", message="the platform made an error; its log tells which"))
+
+    async def _delivered(self, artifact: Artifact | None) -> Job:
+        """The job in its final state; only what was delivered has succeeded."""
+        job = self._ended(artifact)
+        if job.state is not JobState.SUCCEEDED or artifact is None:
+            return job
+        around, limit = self._around, self._options.delivery_timeout_s
+        try:
+            await deliver(job, artifact, around.versions, around.artifacts, timeout=limit)
+        except SynapseError as error:
+            return self._live.view.failed(undelivered(error), around.clock.now())
+        return job
 
     def _ended(self, artifact: Artifact | None) -> Job:
         """The job in its final state."""

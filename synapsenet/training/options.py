@@ -26,6 +26,8 @@ class TrainingOptions:
         report_interval_s: seconds between two progress reports of a parameter server.
         log_queue: reports that wait for the experiment service; a job waits while it is full.
         log_timeout_s: seconds for one call to the experiment service.
+        lifecycle_timeout_s: seconds for one question to the coordinator of model versions.
+        delivery_timeout_s: seconds for the upload of a version's parameters to the registry.
         models: the allow-list: what jobs call a model → `package.module:factory`.
     """
 
@@ -42,6 +44,8 @@ class TrainingOptions:
     max_parameter_bytes: int = 1 << 30
     max_data_bytes: int = 1 << 30
     report_interval_s: float = 0.1
+    lifecycle_timeout_s: float = 15.0
+    delivery_timeout_s: float = 600.0
     log_queue: int = 64
     log_timeout_s: float = 10.0
     models: Mapping[str, str] = field(default_factory=lambda: {"mlp": "synapsenet.training.models.mlp:build"})

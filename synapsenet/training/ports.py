@@ -1,15 +1,17 @@
-"""What training needs from outside: its records, processes, and the experiments that its runs are logged to."""
+"""What training needs from outside: its records, processes, experiments to log to, and versions that it makes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
+from synapsenet.platform.artifacts import Artifact
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.work import UnitOfWork
-from synapsenet.training.model import Job, JobState, Worker
+from synapsenet.training.model import Failure, Job, JobState, Worker
+from synapsenet.training.spec import ModelVersion
 
 
 class Jobs(ABC):
@@ -158,3 +160,40 @@ class RunLog(ABC):
     @abstractmethod
     async def finish(self, run_id: str, state: JobState, reason: str) -> None:
         """End the run as a job in the final `state` ended."""
+
+
+class VersionLife(ABC):
+    """The lives of model versions, as far as jobs drive them. Every call may be repeated without doing harm."""
+
+    @abstractmethod
+    async def require(self, version: ModelVersion) -> None:
+        """Pass if a job may take the version into training now.
+
+        Raises:
+            NotFound: there is no such model, or version.
+            FailedPrecondition: TRANSITION_NOT_ALLOWED.
+        """
+
+    @abstractmethod
+    async def begin(self, version: ModelVersion, job_id: str) -> None:
+        """The job trains the version from now on.
+
+        Raises:
+            SynapseError: it may not, or the coordinator is away.
+        """
+
+    @abstractmethod
+    async def deliver(self, version: ModelVersion, artifact: Artifact, data: AsyncIterator[bytes]) -> None:
+        """`data`, a safetensors file, is the version's artifact from now on; the version is validating.
+
+        Raises:
+            SynapseError: the registry does not take it, or is away.
+        """
+
+    @abstractmethod
+    async def fail(self, version: ModelVersion, job_id: str, failure: Failure) -> None:
+        """The job does not train the version any more, for that reason; nothing happens unless it did.
+
+        Raises:
+            Unavailable: the coordinator is away.
+        """

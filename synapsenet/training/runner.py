@@ -17,6 +17,7 @@ from synapsenet.training.model import Failure, Job, JobState
 from synapsenet.training.ports import TrainingWork
 from synapsenet.training.recording import insist, record
 from synapsenet.training.run_logging import end_run
+from synapsenet.training.version_life import Abandonment
 
 _RECOVERED_AT_ONCE = 1_000
 
@@ -33,6 +34,7 @@ class JobRunner:
         self._live: dict[str, LiveJob] = {}
         self._interrupted: list[Job] = []
         self._wake = asyncio.Event()
+        self._abandonment = Abandonment(surroundings.versions, work=self._work, clock=self._clock, options=surroundings.options)
 
     def live(self, job_id: str) -> LiveJob | None:
         """The job, if it is running."""
@@ -68,6 +70,7 @@ class JobRunner:
 
         while interrupted := await self._work.run(commit):
             self._interrupted += [job for job in interrupted if job.run_id]
+        await self._abandonment.recall()
 
     async def run(self) -> None:
         """Run queued jobs until cancelled.
@@ -78,6 +81,7 @@ class JobRunner:
         concurrent = self._surroundings.options.concurrent_jobs
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._end_former_runs(), name="runs of interrupted jobs")
+            tasks.create_task(self._abandonment.run(), name="versions of jobs that failed")
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -119,6 +123,7 @@ class JobRunner:
     async def _carry_out(self, live: LiveJob) -> None:
         try:
             await Execution(live, self._surroundings).carry_out()
+            self._abandonment.add(live.job)
         finally:
             del self._live[live.job.id]
             self._changes.announce(live.job.id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence, Set
 
 from synapsenet.clock import Clock
-from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from synapsenet.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from synapsenet.ids import IdSource
 from synapsenet.platform.artifacts import Artifact
 from synapsenet.platform.paging import Page, PageRequest
@@ -43,9 +44,12 @@ class Training:
             NotYetAvailable: NOT_YET_AVAILABLE, an option that a later release brings.
             AlreadyExists: REQUEST_ID_REUSED.
             ResourceExhausted: JOBS_QUEUED, too many jobs wait.
+            NotFound: the version that it is to make is unknown.
+            FailedPrecondition: TRANSITION_NOT_ALLOWED, that version is not to be trained.
         """
         refuse_what_is_to_come(spec)
         self._check_bounds(spec)
+        await self._check_version(spec, request)
         job = Job(id=self._ids.next(), spec=spec, created_at=self._clock.now())
 
         def commit(tx: TrainingWork) -> Job:
@@ -175,6 +179,15 @@ class Training:
             )
         tx.jobs.add(job)
         return record(tx, job)
+
+    async def _check_version(self, spec: JobSpec, request: Request) -> None:
+        if spec.model_version is None or await self._work.read(lambda tx: tx.earlier(request)) is not None:
+            return
+        try:
+            async with asyncio.timeout(self._options.lifecycle_timeout_s):
+                await self._around.versions.require(spec.model_version)
+        except TimeoutError:
+            raise Unavailable("PEER_UNAVAILABLE", "the coordinator of model versions does not answer", remedy="retry") from None
 
     def _check_bounds(self, spec: JobSpec) -> None:
         most = self._options.workers_per_job

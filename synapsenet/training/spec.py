@@ -207,6 +207,10 @@ class ModelVersion:
     model_id: str
     version: int
 
+    def __post_init__(self) -> None:
+        _require(bool(self.model_id), "spec.model_version.model_id", "name the model")
+        _require(self.version >= 1, "spec.model_version.version", "give 1 or more")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:

@@ -14,6 +14,7 @@ from synapsenet_api.training.v1.training_control_service_pb2_grpc import add_Tra
 from synapsenet_api.training.v1.training_service_pb2_grpc import add_TrainingServiceServicer_to_server
 from synapsenet_servers.bootstrap.role import Platform, Role, Service, Task
 from synapsenet_servers.peers.training import GrpcRunLog
+from synapsenet_servers.peers.training_lifecycle import GrpcVersionLife
 from synapsenet_servers.roles.processes import LocalProcesses
 from synapsenet_servers.servicers.training import TrainingServicer
 from synapsenet_servers.servicers.training_control import TrainingControlServicer
@@ -37,6 +38,9 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, processes: Proc
         work=work,
         processes=processes,
         log=GrpcRunLog(platform.channel("experiments"), timeout=options.log_timeout_s),
+        versions=GrpcVersionLife(
+            lifecycle=platform.channel("lifecycle"), registry=platform.channel("registry"), options=options
+        ),
         artifacts=platform.artifacts,
         clock=platform.clock,
         changes=Changes(),

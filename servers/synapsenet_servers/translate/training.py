@@ -89,6 +89,8 @@ def spec_message(given: domain.JobSpec) -> pb.JobSpec:
         message.timeout.CopyFrom(seconds(given.timeout))
     if given.workers.step_timeout is not None:
         message.workers.step_timeout.CopyFrom(seconds(given.workers.step_timeout))
+    if (made := given.model_version) is not None:
+        message.model_version.CopyFrom(pb.ModelVersionTarget(model_id=made.model_id, version=made.version))
     return message
 
 

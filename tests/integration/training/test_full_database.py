@@ -21,9 +21,10 @@ from synapsenet.training.changes import Changes
 from synapsenet.training.execution import Surroundings
 from synapsenet.training.model import JobState
 from synapsenet.training.options import TrainingOptions
-from synapsenet.training.ports import Launch, NewRun, Process, Processes, RunLog
+from synapsenet.training.ports import Launch, NewRun, Process, Processes, RunLog, VersionLife
 from synapsenet.training.runner import JobRunner
 from synapsenet.training.service import Training
+from synapsenet.training.spec import ModelVersion
 
 T = TypeVar("T")
 DEADLINE = 10.0
@@ -71,6 +72,22 @@ class NoLog(RunLog):
         raise AssertionError(run_id)
 
 
+class NoVersions(VersionLife):
+    """Nothing is told of versions by jobs that make none."""
+
+    async def require(self, version: ModelVersion) -> None:
+        raise AssertionError(version)
+
+    async def begin(self, version: ModelVersion, job_id: str) -> None:
+        raise AssertionError(version)
+
+    async def deliver(self, version: ModelVersion, artifact: object, data: object) -> None:
+        raise AssertionError(version)
+
+    async def fail(self, version: ModelVersion, job_id: str, failure: object) -> None:
+        raise AssertionError(version)
+
+
 async def test_a_job_is_taken_and_its_end_recorded_once_the_disk_has_room_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -98,6 +115,7 @@ async def test_a_job_is_taken_and_its_end_recorded_once_the_disk_has_room_again(
             work=processes.work,
             processes=processes,
             log=NoLog(),
+            versions=NoVersions(),
             artifacts=open_artifacts(tmp_path / "artifacts", clock),
             clock=clock,
             changes=Changes(),

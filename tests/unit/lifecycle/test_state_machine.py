@@ -135,7 +135,6 @@ class TestAnEvent:
             "event": "train",
             "allowed": "archive,deploy,deprecate,roll_back",
             "targets": "archived,deploying,deprecated",
-            "targets": "archived,deploying,deprecated",
         }
 
     def test_that_nobody_knows_is_refused_with_all_that_there_are(self) -> None:

@@ -51,6 +51,7 @@ def test_a_spec_comes_back_as_it_was_asked_for() -> None:
         experiment_id="exp-1",
         run_name="first",
         run_params={"note": "ü"},
+        model_version=pb.ModelVersionTarget(model_id="digits", version=3),
     )
     asked.model.arguments.update({"inputs": 64, "hidden": [32, 16], "name": "small"})
     asked.optimizer.momentum = 0.9
@@ -89,7 +90,6 @@ ASKED = {
     "spec.topology=TOPOLOGY_RING": message(topology=pb.TOPOLOGY_RING),
     "spec.parameter_server_shards": message(parameter_server_shards=2),
     "spec.shared_memory": message(shared_memory=True),
-    "spec.model_version": message(model_version=pb.ModelVersionTarget(model_id="digits", version=1)),
 }
 
 

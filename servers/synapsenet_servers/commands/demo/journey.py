@@ -190,8 +190,10 @@ class Journey:
             version = int(registry.create_version(model, metrics={METRIC: job.result.accuracy}).version)
             registry.upload(model, version, artifact, format="ONNX")
             threshold = f"{METRIC}>={LEAST_ACCURACY}"
-            wish = {"evaluation_set_id": sets.held_out, "label": digits.REFERENCES[1], "thresholds": [threshold]}
-            self._carried(lifecycle.validate(model, version, **wish), step)
+            operation = lifecycle.validate(
+                model, version, evaluation_set_id=sets.held_out, label=digits.REFERENCES[1], thresholds=[threshold]
+            )
+            self._carried(operation, step)
             measured = lifecycle.validation_report(model, version).metrics[METRIC]
             step.result = f"{MODEL}:{version}, {len(artifact):,} bytes of ONNX, {measured:.2%} right ({threshold})"
             return model, version, artifact
