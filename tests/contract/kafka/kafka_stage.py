@@ -50,9 +50,18 @@ class KafkaStage(SinkStage):
 
 
 @asynccontextmanager
-async def kafka_stage(brokers: str, away: Callable[[], AbstractContextManager[object]]) -> AsyncIterator[KafkaStage]:
-    """A stage on `brokers` with a topic of its own."""
+async def kafka_stage(
+    brokers: str,
+    away: Callable[[], AbstractContextManager[object]],
+    make_topic: Callable[[str, int], None] = lambda topic, partitions: None,
+) -> AsyncIterator[KafkaStage]:
+    """A stage on `brokers` with a topic of its own.
+
+    Args:
+        make_topic: makes the topic where brokers cannot be asked to: the sink would ask in vain for seconds.
+    """
     area, chosen = f"area{next(_areas)}", options(brokers)
+    make_topic(chosen.topic_of(area), chosen.partitions)
     async with open_kafka_sink(chosen, area=area, encode=partial(event_value, area)) as sink:
         stage = KafkaStage(sink, brokers, chosen.topic_of(area), away)
         try:
