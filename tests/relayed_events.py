@@ -80,13 +80,17 @@ class Deduplicated:
 class EventReader:
     """Reads a topic from its beginning.
 
+    Args:
+        security: librdkafka's settings for brokers that ask for more than an address.
+
     Attributes:
         messages: all that was read so far, in the order of each partition.
     """
 
-    def __init__(self, brokers: str, topic: str) -> None:
+    def __init__(self, brokers: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
         self._consumer = Consumer(
             {
+                **(security or {}),
                 "bootstrap.servers": brokers,
                 "group.id": "tests",
                 "enable.auto.commit": False,

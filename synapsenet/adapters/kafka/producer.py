@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,9 +90,11 @@ class Connection:
         self._value = value
         self._stopped = stopped
         self._patience = options.delivery_timeout_s
-        self._last_error = ""
+        self._errors: deque[str] = deque(maxlen=1)
         self.is_sound = True
-        settings: dict[str, Any] = {**options.producer(), "error_cb": self._note, "logger": _library}
+        noted = self._errors  # a callback that knew this object would keep the producer, and its connections, after it
+        told = {"error_cb": lambda error: noted.append(error.str()), "logger": _library}
+        settings: dict[str, Any] = {**options.producer(), **told}
         self._producer = confluent_kafka.Producer(settings)
 
     def publish(self, events: Sequence[Event]) -> Attempt:
@@ -164,9 +167,11 @@ class Connection:
             else:
                 self._producer.poll(seconds)
         except KafkaException as fatal:
-            self._last_error = self._last_error or fatal.args[0].str()
+            if not self._errors:
+                self._errors.append(fatal.args[0].str())
             return False
         return True
 
-    def _note(self, error: KafkaError) -> None:
-        self._last_error = error.str()
+    @property
+    def _last_error(self) -> str:
+        return self._errors[-1] if self._errors else ""

@@ -18,6 +18,7 @@ from synapsenet.adapters.kafka.cloud_events import Headers, headers
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.producer import Attempt, Connection
 from synapsenet.adapters.kafka.refusals import is_of_topic
+from synapsenet.adapters.kafka.security_files import SecurityFiles
 from synapsenet.errors import FailedPrecondition
 from synapsenet.platform.events import Event
 from synapsenet.platform.sink import EventSink, Receipt
@@ -41,6 +42,7 @@ class KafkaSink(EventSink):
         self._carried: Headers = {}
         self._encode = encode
         self._connection: Connection | None = None
+        self._files = SecurityFiles(list(options.security.files().values()))
         self._told = False
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{area}")
@@ -97,10 +99,24 @@ class KafkaSink(EventSink):
                 together.away = alone.away
 
     def _attempt(self, events: Sequence[Event]) -> Attempt:
+        have_changed = self._files.have_changed()
         if self._connection is None or not self._connection.is_sound:
             self._discard()
             self._connection = self._connect()
+        elif have_changed:
+            self._connection = self._renewed(self._connection)
         return self._connection.publish(events)
+
+    def _renewed(self, connection: Connection) -> Connection:
+        """One with the files that stand there now, or `connection`, which is idle, while these do not fit together."""
+        try:
+            fresh = self._connect()
+        except FailedPrecondition as error:
+            _log.warning("the new files of kafka.security are not used, the old connection stays: %s", error.secret)
+            return connection
+        _log.warning("the connection of %s is made anew with the files of kafka.security that were replaced", self._topic)
+        connection.close()
+        return fresh
 
     def _connect(self) -> Connection:
         try:
