@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import psycopg
 from sqlalchemy import Connection, MetaData
 
-from synapsenet.adapters.sql.database import Database, Observe
+from synapsenet.adapters.sql.database import Background, Database, Observe
 from synapsenet.adapters.sql.epochs import SqlEpochs
 from synapsenet.adapters.sql.events import SqlEventFeed
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
@@ -32,9 +32,6 @@ W = TypeVar("W", bound=SqlUnitOfWork)
 
 COORDINATION = "coordination"
 _OLDEST_RELEASE = 14
-
-Background = Callable[[str, Callable[[], Awaitable[None]]], None]
-"""Takes the name of work that must go on as long as the process, and the work."""
 
 
 class PostgresServer:
@@ -133,7 +130,7 @@ def postgres_records(
         async with open_schema(area, server.options, revisions=revisions) as opened:
             with server.observe(area)(opened) as database:
                 feed = SqlEventFeed(database, tables)
-                trimmer = Trimmer(database, tables, kept)
+                trimmer = Trimmer(database, tables, kept, server.clock)
                 sequencer = Sequencer(database, tables, feed, locks=locks, holder=holder, clock=server.clock, trimmer=trimmer)
                 server.notices.listen(area, News.POSITIONED, feed.wake)
                 server.notices.listen(area, News.COMMITTED, sequencer.look)

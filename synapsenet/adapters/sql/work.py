@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, MetaData, delete
 
-from synapsenet.adapters.sql.database import Database, Observe
+from synapsenet.adapters.sql.database import Background, Database, Observe
 from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
 from synapsenet.adapters.sql.retention import Retention, Trimmer
@@ -134,8 +134,12 @@ async def open_work(
     retention: Retention | None = None,
     revisions: Path = MIGRATIONS,
     observe: Observe = nullcontext,
+    background: Background | None = None,
 ) -> AsyncIterator[SqlWork[W]]:
     """An area's units of work on the SQLite file `path`, migrated to this release's schema.
+
+    Args:
+        background: takes what trims events that are too old; without it their age does not count.
 
     Raises:
         FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE, or SCHEMA_NEWER (the file was written by a newer release).
@@ -148,6 +152,9 @@ async def open_work(
         database.write_now(lambda connection: migrate(connection, area, revisions=revisions))
         with observe(database) as observed:
             feed = SqlEventFeed(observed, tables)
-            yield SqlWork(observed, context, unit, feed, announce=feed.wake, trimmer=Trimmer(observed, tables, kept))
+            trimmer = Trimmer(observed, tables, kept, clock)
+            if kept.events_age is not None and background is not None:
+                background(f"retention of {area}", trimmer.run)
+            yield SqlWork(observed, context, unit, feed, announce=feed.wake, trimmer=trimmer)
     finally:
         database.close()
