@@ -113,6 +113,14 @@ class EventReader:
         partitions = metadata.topics[self._topic].partitions
         self._consumer.assign([TopicPartition(self._topic, number, 0) for number in partitions])
 
+    def follow(self) -> None:
+        """Read every partition that the topic has now, from what comes next."""
+        metadata = self._consumer.list_topics(self._topic, timeout=METADATA_S)
+        partitions = [TopicPartition(self._topic, number) for number in metadata.topics[self._topic].partitions]
+        for partition in partitions:
+            partition.offset = self._consumer.get_watermark_offsets(partition, timeout=METADATA_S)[1]
+        self._consumer.assign(partitions)
+
     def await_topic(self, *, seconds: float) -> None:
         """Assign as soon as there is such a topic."""
         end = time.monotonic() + seconds

@@ -46,9 +46,9 @@ class ObservedSink(EventSink):
         self._sink = sink
         self._publications = publications
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         with self._publications.publishing(len(events)) as outcome:
-            receipt = await self._sink.publish(events)
+            receipt = await self._sink.publish(events, handed_over=handed_over)
             outcome.refused = len(receipt.refused)
             outcome.delivered = len(events) - len(receipt.refused) - len(receipt.unsettled)
             outcome.away = receipt.away

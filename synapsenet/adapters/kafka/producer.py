@@ -22,6 +22,8 @@ _library = logging.getLogger("librdkafka")
 
 _SLICE_S = 0.2  # so often a waiting thread looks whether it was told to stop
 _PURGED_S = 2.0
+_ANY_PARTITION = -1
+_NOW = 0
 
 
 @dataclass(slots=True)
@@ -97,11 +99,13 @@ class Connection:
         settings: dict[str, Any] = {**options.producer(), **told}
         self._producer = confluent_kafka.Producer(settings)
 
-    def publish(self, events: Sequence[Event]) -> Attempt:
-        """Send `events` in their order and wait for the brokers' word on each."""
+    def publish(self, events: Sequence[Event], handed_over: Callable[[], object] | None = None) -> Attempt:
+        """Send `events` in their order and wait for the brokers' word on each, after a call of `handed_over`."""
         attempt = Attempt()
         end = time.monotonic() + self._patience
         self._produce(events, attempt, end)
+        if handed_over is not None:
+            handed_over()
         is_fatal = not self._await_reports(end)
         if len(self._producer):
             if not is_fatal:
@@ -135,7 +139,7 @@ class Connection:
                 value, headers = self._value(event), self._headers(event)
                 while True:
                     try:
-                        produce(topic, value, event.aggregate, headers=headers, on_delivery=report)
+                        produce(topic, value, event.aggregate, _ANY_PARTITION, report, None, _NOW, headers)  # names cost 0.5 µs
                         break
                     except BufferError:
                         self._serve(_SLICE_S)

@@ -8,13 +8,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from synapsenet.adapters.kafka.cloud_events import Headers, headers
+from synapsenet.adapters.kafka.cloud_events import Headers, header_writer
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.producer import Attempt, Connection
 from synapsenet.adapters.kafka.refusals import is_of_topic
@@ -37,7 +38,7 @@ class KafkaSink(EventSink):
     ) -> None:
         self._options = options
         self._topic = options.topic_of(area)
-        self._area = area
+        self._written = header_writer(area)
         self._carry = carry
         self._carried: Headers = {}
         self._encode = encode
@@ -52,9 +53,11 @@ class KafkaSink(EventSink):
         """What its producers are configured with."""
         return self._options.producer()
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         self._carried = self._carry()
-        publishing = asyncio.get_running_loop().run_in_executor(self._thread, self._publish, events)
+        loop = asyncio.get_running_loop()
+        tell = None if handed_over is None else partial(loop.call_soon_threadsafe, handed_over)
+        publishing = loop.run_in_executor(self._thread, self._publish, events, tell)
         try:
             return await asyncio.shield(publishing)
         except asyncio.CancelledError:
@@ -64,7 +67,7 @@ class KafkaSink(EventSink):
             raise
 
     def _headers(self, event: Event) -> Headers:
-        return headers(self._area, event) | self._carried if self._carried else headers(self._area, event)
+        return self._written(event) | self._carried if self._carried else self._written(event)
 
     def close(self) -> None:
         """Give up what is under way, and the connection."""
@@ -72,8 +75,8 @@ class KafkaSink(EventSink):
         self._thread.submit(self._discard)
         self._thread.shutdown()
 
-    def _publish(self, events: Sequence[Event]) -> Receipt:
-        attempt = self._attempt(events)
+    def _publish(self, events: Sequence[Event], handed_over: Callable[[], object] | None) -> Receipt:
+        attempt = self._attempt(events, handed_over)
         if len(events) > 1 and len(attempt.refused) > len(attempt.certain):
             self._try_alone(events, attempt)
         reasons = {event_id: error.name() for event_id, error in attempt.refused.items()}
@@ -98,14 +101,14 @@ class KafkaSink(EventSink):
                 together.unsettled.add(event.id)
                 together.away = alone.away
 
-    def _attempt(self, events: Sequence[Event]) -> Attempt:
+    def _attempt(self, events: Sequence[Event], handed_over: Callable[[], object] | None = None) -> Attempt:
         have_changed = self._files.have_changed()
         if self._connection is None or not self._connection.is_sound:
             self._discard()
             self._connection = self._connect()
         elif have_changed:
             self._connection = self._renewed(self._connection)
-        return self._connection.publish(events)
+        return self._connection.publish(events, handed_over)
 
     def _renewed(self, connection: Connection) -> Connection:
         """One with the files that stand there now, or `connection`, which is idle, while these do not fit together."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import confluent_kafka
 from sqlalchemy import update
 
-from synapsenet.adapters.kafka.cloud_events import Headers, headers
+from synapsenet.adapters.kafka.cloud_events import Headers, header_writer
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.sink import KafkaSink, open_kafka_sink
 from synapsenet.adapters.sql.coordination import open_coordination
@@ -29,7 +29,7 @@ from synapsenet.platform.locks import Locks
 from synapsenet.platform.relay import Relay
 from synapsenet.platform.relay_log import ParkedEvent, Shard
 from synapsenet.testing.work import EntryBooked
-from synapsenet_servers.translate.events import event_value
+from synapsenet_servers.translate.events import event_encoder
 from tests.contract.databases import schema_records
 from tests.contract.sql.ledger import AREA, REVISIONS, SqlLedgerWork, metadata
 from tests.kafka_server import kafka_server
@@ -127,7 +127,7 @@ async def delays_ms(work: SqlWork[SqlLedgerWork], brokers: str, topic: str, comm
     """Commit at a steady pace; for each event the time from its commit's return to the consumer."""
     reader = EventReader(brokers, topic)
     with closing(reader):
-        await asyncio.to_thread(reader.assign)
+        await asyncio.to_thread(reader.follow)  # one that first read the backlog would be timed doing that
         sent: dict[int, float] = {}
         reading = asyncio.create_task(asyncio.to_thread(reader.arrivals, commits * PER_COMMIT, above=TIMED, seconds=DRAINED_S))
         begun = time.monotonic()
@@ -158,7 +158,7 @@ async def relay(length: Length) -> AsyncIterator[Sequence[Benchmark]]:
                 revisions=REVISIONS,
             ) as work,
             open_coordination(Path(folder) / "relay.sqlite") as leases,
-            open_kafka_sink(options, area=AREA, encode=partial(event_value, AREA)) as sink,
+            open_kafka_sink(options, area=AREA, encode=event_encoder(AREA)) as sink,
         ):
             relaying, topic = Relaying(work, sink, SqlLocks(leases, CLOCK)), options.topic_of(AREA)
             events = await relaying.fill(length.of(20_000, 200))
@@ -166,7 +166,8 @@ async def relay(length: Length) -> AsyncIterator[Sequence[Benchmark]]:
             async with relaying.going_on():
                 delays = await delays_ms(work, broker.address, topic, length.of(1_000, 20))
             slowest = statistics.quantiles(delays, n=100, method="inclusive")[98]
-            messages = [(event_value(AREA, event), event.aggregate, headers(AREA, event)) for event in events]
+            value, head = event_encoder(AREA), header_writer(AREA)
+            messages = [(value(event), event.aggregate, head(event)) for event in events]
             straight = Straight(options.producer(), topic, messages)
             yield [
                 Benchmark(
