@@ -40,7 +40,7 @@ class RelayOptions:
         parked_check_s: seconds between looks at whether parked events were released, while there are any.
     """
 
-    batch: int = 5_000
+    batch: int = 10_000
     batch_bytes: int = 16 << 20
     lease_s: float = 15.0
     longest_pause_s: float = 10.0
