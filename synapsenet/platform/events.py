@@ -23,6 +23,7 @@ class Event(NamedTuple):
         position: the place in the area's log, growing from 1, with gaps allowed.
         type: UpperCamelCase past tense, e.g. `RunFinished`.
         payload: the record that `synapsenet.platform.records` encoded.
+        trace: in which it was committed, as a W3C `traceparent`; None where there was none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Event(NamedTuple):
     type: str
     payload: bytes
     occurred_at: datetime
+    trace: str | None = None
 
 
 class EventLog(ABC):

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from synapsenet.adapters.kafka.cloud_events import Headers
 from synapsenet.adapters.sql.backlog import Backlog, read_backlog
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.tables import PlatformTables
@@ -28,15 +27,6 @@ def observed_sink(sink: EventSink, *, topic: str) -> EventSink:
     """What stands for `sink`: itself, unless this process tells of anything."""
     publications = telemetry.current().publications(topic)
     return sink if publications is None else ObservedSink(sink, publications)
-
-
-def carrier() -> Callable[[], Headers]:
-    """Gives the headers by which messages take the current trace along; none where there are no traces."""
-    if not telemetry.current().exports:
-        return dict
-    from synapsenet_servers.telemetry.publishing import carried
-
-    return carried
 
 
 class ObservedSink(EventSink):

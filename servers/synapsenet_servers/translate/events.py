@@ -22,7 +22,7 @@ def event_encoder(area: str) -> Callable[[Event], bytes]:
     time = message.occur_time
 
     def encoded(event: Event) -> bytes:
-        message.id, message.aggregate, message.sequence, message.position, message.type, record, occurred_at = event
+        message.id, message.aggregate, message.sequence, message.position, message.type, record, occurred_at, _ = event
         since = occurred_at - _EPOCH
         time.seconds = since.days * 86_400 + since.seconds
         time.nanos = since.microseconds * 1_000

@@ -30,7 +30,7 @@ def header_writer(area: str) -> Callable[[Event], Headers]:
         of = event.aggregate
         since = event.occurred_at - _EPOCH
         part = f".{since.microseconds:06d}" if since.microseconds else ""
-        return {
+        written: Headers = {
             "ce_specversion": "1.0",
             "ce_id": event.id,
             "ce_source": source,
@@ -41,6 +41,9 @@ def header_writer(area: str) -> Callable[[Event], Headers]:
             "ce_sequence": str(event.sequence),
             "content-type": CONTENT_TYPE,
         }
+        if event.trace is not None:
+            written["traceparent"] = event.trace
+        return written
 
     return headers
 

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from synapsenet.adapters.kafka.cloud_events import Headers, header_writer
+from synapsenet.adapters.kafka.cloud_events import header_writer
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.producer import Attempt, Connection
 from synapsenet.adapters.kafka.refusals import is_of_topic
@@ -33,14 +33,10 @@ _AWAY = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_D
 class KafkaSink(EventSink):
     """Publishes one area's events to its topic, from a thread of its own."""
 
-    def __init__(
-        self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = dict
-    ) -> None:
+    def __init__(self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes]) -> None:
         self._options = options
         self._topic = options.topic_of(area)
-        self._written = header_writer(area)
-        self._carry = carry
-        self._carried: Headers = {}
+        self._headers = header_writer(area)
         self._encode = encode
         self._connection: Connection | None = None
         self._files = SecurityFiles(list(options.security.files().values()))
@@ -54,7 +50,6 @@ class KafkaSink(EventSink):
         return self._options.producer()
 
     async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
-        self._carried = self._carry()
         loop = asyncio.get_running_loop()
         tell = None if handed_over is None else partial(loop.call_soon_threadsafe, handed_over)
         publishing = loop.run_in_executor(self._thread, self._publish, events, tell)
@@ -65,9 +60,6 @@ class KafkaSink(EventSink):
             await asyncio.wait({publishing})
             self._stopped.clear()
             raise
-
-    def _headers(self, event: Event) -> Headers:
-        return self._written(event) | self._carried if self._carried else self._written(event)
 
     def close(self) -> None:
         """Give up what is under way, and the connection."""
@@ -157,16 +149,13 @@ class KafkaSink(EventSink):
 
 
 @asynccontextmanager
-async def open_kafka_sink(
-    options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = dict
-) -> AsyncIterator[KafkaSink]:
+async def open_kafka_sink(options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes]) -> AsyncIterator[KafkaSink]:
     """The topic of `area` inside an `async with`.
 
     Args:
         encode: the value of an event's message.
-        carry: gives headers that all messages of one `publish` take along, such as those of a trace.
     """
-    sink = KafkaSink(options, area=area, encode=encode, carry=carry)
+    sink = KafkaSink(options, area=area, encode=encode)
     try:
         yield sink
     finally:

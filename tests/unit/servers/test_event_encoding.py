@@ -25,6 +25,7 @@ EVENTS = st.builds(
     type=NAMES,
     payload=st.one_of(st.text(), st.integers(0, 70_000).map("x".__mul__)).map(str.encode),
     occurred_at=st.one_of(INSTANTS, INSTANTS.map(lambda instant: instant.replace(microsecond=0))),
+    trace=st.none(),
 )
 
 
@@ -57,3 +58,11 @@ def test_the_time_in_the_headers_is_the_events_to_the_microsecond(events: list[E
         written = str(headers(event)["ce_time"])
         assert written == event.occurred_at.isoformat()
         assert datetime.fromisoformat(written) == event.occurred_at
+
+
+@given(EVENTS)
+def test_a_message_takes_the_trace_along_that_its_event_was_committed_in_and_none_if_there_was_none(event: Event) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = header_writer("area")
+    assert headers(event._replace(trace=trace)) == {**headers(event), "traceparent": trace}
+    assert "traceparent" not in headers(event)

@@ -71,3 +71,8 @@ def add_sequencing(op: ModuleType) -> None:
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("parked_at", UtcDateTime, nullable=False),
     )
+
+
+def add_traces(op: ModuleType) -> None:
+    """The trace that an event was committed in: the third revision of an area calls this."""
+    op.add_column("outbox", sa.Column("trace", sa.String))
