@@ -68,9 +68,12 @@ lock: setup ## Write requirements.lock anew from pyproject.toml; what is pinned 
 	  --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --no-emit-options --output-file requirements.lock $(ARGS) pyproject.toml
 
+# Files of tests in their order, one on each processor at a time; the slowest, those of chaos, come first.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: setup ## Run the tests; ARGS="-k feature" narrows them.
-	$(BIN)/python -m pytest tests $(ARGS)
+test: setup ## Run the tests, side by side; ARGS="-k feature" narrows them, ARGS="-n 0" runs one after the other.
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 # How long, or how often, faults last under `make chaos`; a plain run has each of them once and short.
 CHAOS_LENGTHS := CHAOS_SOAK_S=180 CHAOS_BROKER_AWAY_S=60 CHAOS_RELAY_DEATHS=10 CHAOS_ETCD_KILLS=8 CHAOS_POSTGRES_RESTARTS=30 \

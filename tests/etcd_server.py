@@ -15,7 +15,7 @@ from typing import Any
 
 from synapsenet_servers.backends.etcd import EtcdMember, EtcdTls, etcd_backend, etcd_program, initial_cluster
 from synapsenet_servers.children.launcher import environment
-from synapsenet_servers.mesh.edge import free_port
+from synapsenet_servers.mesh.ports import free_ports
 from tests.backends import end, wait_until_ready
 
 CTL_S = 20.0
@@ -182,7 +182,5 @@ def etcd_cluster(size: int = 3, *, tls: EtcdTls | None = None) -> Iterator[EtcdC
 
 def _members(*names: str) -> list[EtcdMember]:
     """Members on ports that are free now, each of them once."""
-    ports: set[int] = set()
-    while len(ports) < 3 * len(names):
-        ports.add(free_port(LOOPBACK, 0))
-    return [EtcdMember(name=name, client_port=ports.pop(), peer_port=ports.pop(), metrics_port=ports.pop()) for name in names]
+    ports = iter(free_ports(LOOPBACK, [0] * 3 * len(names)))
+    return [EtcdMember(name=name, client_port=next(ports), peer_port=next(ports), metrics_port=next(ports)) for name in names]

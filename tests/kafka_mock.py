@@ -39,6 +39,10 @@ class KafkaMock:
         """Answer the next Produce requests with these error codes of the protocol, one each; 0 is success."""
         self._tell("fail", *map(str, codes))
 
+    def fail_no_more(self) -> None:
+        """Forget what is left of `fail_next`."""
+        self._tell("fail_no_more")
+
     def set_topic_error(self, name: str, code: int) -> None:
         """Answer everything about topic `name` with this error; 0 ends it."""
         self._tell("topic_error", name, str(code))
@@ -110,6 +114,9 @@ class Cluster:
         if command == "fail":
             codes = (ctypes.c_int * len(arguments))(*map(int, arguments))
             rdkafka.rd_kafka_mock_push_request_errors_array(mock, ctypes.c_int16(PRODUCE), ctypes.c_size_t(len(codes)), codes)
+            return 0
+        if command == "fail_no_more":
+            rdkafka.rd_kafka_mock_clear_request_errors(mock, ctypes.c_int16(PRODUCE))
             return 0
         switch = rdkafka.rd_kafka_mock_broker_set_down if command == "down" else rdkafka.rd_kafka_mock_broker_set_up
         return max(int(switch(mock, ctypes.c_int32(broker))) for broker in range(1, BROKERS + 1))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from synapsenet_servers.backends.kafka import kafka_backend
 from synapsenet_servers.children.launcher import environment
-from synapsenet_servers.mesh.edge import free_port
+from synapsenet_servers.mesh.ports import free_port
 from tests.backends import wait_until_ready
 
 LOOPBACK = "127.0.0.1"

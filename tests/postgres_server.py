@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from synapsenet_servers.backends.backend import Backend
 from synapsenet_servers.backends.postgres import forget_killed, postgres
 from synapsenet_servers.children.launcher import environment
+from synapsenet_servers.mesh.ports import free_port
 from tests.backends import STOP_S, end, wait_until_ready
+
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def _started(backend: Backend, log: Path) -> subprocess.Popen[bytes]:
 def postgres_server(folder: Path | None = None) -> Iterator[RunningPostgres]:
     """A server of its own inside a `with`, in a temporary folder or in `folder`."""
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as short:
-        sockets, port = Path(short) / "s", free_port()
+        sockets, port = Path(short) / "s", free_port(LOOPBACK, 0)
         sockets.mkdir(mode=0o700)
         backend = postgres(folder or Path(short) / "postgres", sockets=sockets, port=port)
         log = backend.cwd / "log"
@@ -89,10 +91,3 @@ def postgres_server(folder: Path | None = None) -> Iterator[RunningPostgres]:
                 running.process.send_signal(signal.SIGCONT)
                 running.process.send_signal(signal.SIGQUIT)
             end(running.process)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

@@ -16,7 +16,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from synapsenet.adapters.etcd.locks import EtcdLocks
@@ -34,7 +33,7 @@ from synapsenet.ids import RandomIds
 from synapsenet.platform.locks import Locks
 from synapsenet.platform.relay import Relay, RelayOptions
 from synapsenet.platform.relay_log import ParkedEvent, Shard
-from synapsenet_servers.translate.events import event_value
+from synapsenet_servers.translate.events import event_encoder
 from tests.contract.databases import in_background
 from tests.contract.sql.ledger import AREA, REVISIONS, SqlLedgerWork, metadata
 
@@ -95,7 +94,7 @@ async def relay(places: Places, *, fault: str, at: int) -> None:
     options = places.options()
     async with (
         opened_ledger(places, holder) as (work, locks),
-        open_kafka_sink(options, area=AREA, encode=partial(event_value, AREA)) as sink,
+        open_kafka_sink(options, area=AREA, encode=event_encoder(AREA)) as sink,
     ):
         log = FaultyLog(work.database, work.tables, work.feed)
         log.fault, log.at = fault, at

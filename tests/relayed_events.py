@@ -80,13 +80,17 @@ class Deduplicated:
 class EventReader:
     """Reads a topic from its beginning.
 
+    Args:
+        security: librdkafka's settings for brokers that ask for more than an address.
+
     Attributes:
         messages: all that was read so far, in the order of each partition.
     """
 
-    def __init__(self, brokers: str, topic: str) -> None:
+    def __init__(self, brokers: str, topic: str, security: Mapping[str, Any] | None = None) -> None:
         self._consumer = Consumer(
             {
+                **(security or {}),
                 "bootstrap.servers": brokers,
                 "group.id": "tests",
                 "enable.auto.commit": False,
@@ -108,6 +112,14 @@ class EventReader:
         metadata = self._consumer.list_topics(self._topic, timeout=METADATA_S)
         partitions = metadata.topics[self._topic].partitions
         self._consumer.assign([TopicPartition(self._topic, number, 0) for number in partitions])
+
+    def follow(self) -> None:
+        """Read every partition that the topic has now, from what comes next."""
+        metadata = self._consumer.list_topics(self._topic, timeout=METADATA_S)
+        partitions = [TopicPartition(self._topic, number) for number in metadata.topics[self._topic].partitions]
+        for partition in partitions:
+            partition.offset = self._consumer.get_watermark_offsets(partition, timeout=METADATA_S)[1]
+        self._consumer.assign(partitions)
 
     def await_topic(self, *, seconds: float) -> None:
         """Assign as soon as there is such a topic."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,6 +137,7 @@ def foreign_imports(source: Source) -> Iterator[Breach]:
                 yield Breach(source.path, node.lineno, f"the domain imports {name}: put it behind a port, into an adapter")
 
 
+@lru_cache(maxsize=1)  # rules take turns at one source
 def parsed(source: Source) -> ast.Module:
     return ast.parse(source.text, filename=source.path)
 

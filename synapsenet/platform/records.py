@@ -6,6 +6,7 @@ a default still decodes.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +14,9 @@ import msgspec
 from synapsenet.errors import DataLoss
 
 T = TypeVar("T")
+
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+_one_at_a_time = threading.Lock()
 
 
 def encode(record: Any) -> bytes:
@@ -27,6 +31,14 @@ def decode(kind: type[T], data: bytes) -> T:
         DataLoss: the bytes are no such record.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        return _decoder(kind).decode(data)
     except msgspec.DecodeError as error:
         raise DataLoss("RECORD_UNREADABLE", f"a stored {kind.__name__} cannot be read", secret=str(error)) from error
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    if kind not in _decoders:
+        # msgspec describes a class to itself at its first use, and other threads crash on the half-made description.
+        with _one_at_a_time:
+            _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return _decoders[kind]

@@ -11,6 +11,8 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 
 from synapsenet.clock import Clock
 from synapsenet.errors import Aborted, SynapseError
@@ -22,6 +24,7 @@ from synapsenet.platform.sink import EventSink, Receipt
 _log = logging.getLogger(__name__)
 
 _LOCK_WAIT_S = 60.0
+_PAYLOAD = attrgetter("payload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class RelayOptions:
         parked_check_s: seconds between looks at whether parked events were released, while there are any.
     """
 
-    batch: int = 5_000
+    batch: int = 10_000
     batch_bytes: int = 16 << 20
     lease_s: float = 15.0
     longest_pause_s: float = 10.0
@@ -175,22 +178,33 @@ class _Leader:
         self._trouble = trouble
         self._limit = options.batch
         self._blocked: set[str] = set()
+        self._reading_after = -1
         self._looked_at = -options.parked_check_s
 
     async def pass_on(self, *, after: int) -> None:
         self._blocked = await self._own_blocked()
-        ahead = asyncio.ensure_future(self._read(after))
+        self._ahead = asyncio.ensure_future(self._read(after))
         try:
             while True:
                 await self._retry_parked()
-                if not await self._ready(ahead):
+                if not await self._ready(self._ahead):
                     continue
-                window = ahead.result()
-                ahead = asyncio.ensure_future(self._read(window.last))
+                window = self._ahead.result()
                 await self._pass_window(window)
+                self._read_on(window)
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    def _read_on(self, window: _Window) -> None:
+        """Begin to read what comes after `window`, unless that is under way.
+
+        It is while the brokers are at work, not before: reading and producing are the interpreter's, and each wait of the one
+        would give it away to the other.
+        """
+        if self._reading_after != window.last:
+            self._reading_after = window.last
+            self._ahead = asyncio.ensure_future(self._read(window.last))
 
     async def _ready(self, ahead: asyncio.Future[_Window]) -> bool:
         """Wait for the window; while something is parked, no longer than until that is to be looked at again."""
@@ -202,7 +216,7 @@ class _Leader:
         """The next window that is not empty."""
         while not (events := await self._records.read(after=after, limit=self._limit)):
             await self._records.news(after=after)
-        largest = max(len(event.payload) for event in events)
+        largest = max(map(len, map(_PAYLOAD, events)))
         self._limit = max(1, min(self._options.batch, self._options.batch_bytes // max(1, largest)))
         own = events if self._shard.count == 1 else [event for event in events if self._shard.has(event.aggregate)]
         return _Window(own, events[-1].position)
@@ -213,7 +227,7 @@ class _Leader:
         waiting = self._unblocked(window.events, parked)
         while waiting:
             self._held.check()
-            receipt = await self._sink.publish(waiting)
+            receipt = await self._sink.publish(waiting, handed_over=partial(self._read_on, window))
             self._park_refused(waiting, receipt, parked)
             left = [event for event in waiting if event.id in receipt.unsettled] if receipt.unsettled else []
             still = self._unblocked(left, parked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from synapsenet.platform.events import Event
@@ -33,9 +33,10 @@ class EventSink(ABC):
     """
 
     @abstractmethod
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         """Hand `events` over in their order; return when all are settled, or when the sink was away for its own patience.
 
+        `handed_over` is called, on the event loop, when only the receiver's word is waited for: the time to get the next ones.
         In each aggregate no event behind a refused or unsettled one is delivered: it is unsettled itself.
         A caller that is cancelled leaves events that may still arrive, in order.
         """

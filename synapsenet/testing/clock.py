@@ -70,6 +70,12 @@ class FakeClock(MovedClock):
         self._elapsed = end
         await _settle()
 
+    async def pass_until_next(self) -> None:
+        """Let exactly as much time pass as it takes the next sleeper to wake; none if nobody sleeps."""
+        await _settle()
+        if self._sleepers:
+            await self.advance(self._sleepers[0][0] - self._elapsed)
+
     def jump(self, seconds: float) -> None:
         self._elapsed += seconds
         while self._sleepers and self._sleepers[0][0] <= self._elapsed:

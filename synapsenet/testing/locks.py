@@ -51,6 +51,19 @@ class LocksContract:
                 tokens.append(held.token)
         assert tokens == sorted(set(tokens))
 
+    async def _wait_in_line(self, locks: Locks, count: int, order: list[int]) -> list[asyncio.Task[None]]:
+        """So many waiters for the lock that is held, one behind the other; each adds its number to `order` when it has it."""
+
+        async def waiter(number: int) -> None:
+            async with locks.hold("a", holder=str(number), ttl=self.ttl, wait=60):
+                order.append(number)
+
+        waiting = []
+        for number in range(count):
+            waiting.append(asyncio.create_task(waiter(number)))
+            await self.in_line(number + 1)
+        return waiting
+
     async def test_a_waiter_gets_the_lock_when_it_is_released(self, locks: Locks) -> None:
         order: list[str] = []
 
@@ -67,16 +80,8 @@ class LocksContract:
 
     async def test_waiters_are_served_in_the_order_in_which_they_came(self, locks: Locks) -> None:
         order: list[int] = []
-
-        async def waiter(number: int) -> None:
-            async with locks.hold("a", holder=str(number), ttl=self.ttl, wait=60):
-                order.append(number)
-
         async with locks.hold("a", holder="first", ttl=self.ttl, wait=0):
-            waiting = []
-            for number in range(5):
-                waiting.append(asyncio.create_task(waiter(number)))
-                await self.in_line(number + 1)
+            waiting = await self._wait_in_line(locks, 5, order)
         await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE)
         assert order == [0, 1, 2, 3, 4]
 
@@ -95,16 +100,8 @@ class LocksContract:
 
     async def test_who_gives_up_in_the_middle_of_the_line_changes_nothing_for_the_others(self, locks: Locks) -> None:
         order: list[int] = []
-
-        async def waiter(number: int) -> None:
-            async with locks.hold("a", holder=str(number), ttl=self.ttl, wait=60):
-                order.append(number)
-
         async with locks.hold("a", holder="first", ttl=self.ttl, wait=0):
-            waiting = []
-            for number in range(4):
-                waiting.append(asyncio.create_task(waiter(number)))
-                await self.in_line(number + 1)
+            waiting = await self._wait_in_line(locks, 4, order)
             waiting[1].cancel()
             await asyncio.gather(waiting[1], return_exceptions=True)
         await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), DEADLINE)

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from synapsenet.platform.events import Event
 from synapsenet.platform.sink import EventSink, Receipt
@@ -93,7 +93,7 @@ class EventSinkContract:
 
     async def test_an_event_that_is_too_large_is_refused_and_holds_only_its_own_aggregate_back(self, stage: SinkStage) -> None:
         batch = events(3, 4)
-        large = replace(batch[3], payload=b'"' + b"x" * stage.largest + b'"')  # entry/0, sequence 2
+        large = batch[3]._replace(payload=b'"' + b"x" * stage.largest + b'"')  # entry/0, sequence 2
         batch[3] = large
         receipt = await stage.sink.publish(batch)
         assert list(receipt.refused) == [large.id]

@@ -46,7 +46,8 @@ class OpenRecords(Protocol):
 def sqlite_records(folder: Path) -> OpenRecords:
     """Each area a file in `folder`."""
 
-    def opened(
+    @asynccontextmanager
+    async def opened(
         area: str,
         *,
         metadata: MetaData,
@@ -54,17 +55,21 @@ def sqlite_records(folder: Path) -> OpenRecords:
         clock: Clock,
         retention: Retention | None = None,
         revisions: Path = MIGRATIONS,
-    ) -> AbstractAsyncContextManager[SqlWork[W]]:
-        return open_work(
-            folder / f"{area}.sqlite",
-            area=area,
-            metadata=metadata,
-            unit=unit,
-            clock=clock,
-            event_ids=RandomIds("event"),
-            retention=retention,
-            revisions=revisions,
-        )
+    ) -> AsyncIterator[SqlWork[W]]:
+        async with in_background() as background:
+            opening = open_work(
+                folder / f"{area}.sqlite",
+                area=area,
+                metadata=metadata,
+                unit=unit,
+                clock=clock,
+                event_ids=RandomIds("event"),
+                retention=retention,
+                revisions=revisions,
+                background=background,
+            )
+            async with opening as work:
+                yield work
 
     return opened
 

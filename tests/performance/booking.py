@@ -61,6 +61,7 @@ class BareLedger:
                 "type": "EntryBooked",
                 "payload": encode(EntryBooked(entry=entry.id, amount=number)),
                 "occurred_at": now,
+                "trace": None,
             }
             execute(insert(tables.outbox), booked)
             remembered = {"id": f"request-{number}", "digest": DIGEST, "answer": encode(entry), "remembered_at": now}

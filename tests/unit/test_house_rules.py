@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -23,9 +23,19 @@ def test_the_house_finds_its_own_sources() -> None:
     assert not [source.path for source in ALL_SOURCES if source.path.startswith("clients/synapsenet_api/")]
 
 
+@pytest.fixture(scope="module")
+def breaches() -> Mapping[str, list[str]]:
+    """Of each rule, by its name; every source is parsed once for all of them."""
+    found: dict[str, list[str]] = {rule.__name__: [] for rule in house.RULES}
+    for source in ALL_SOURCES:
+        for rule in house.RULES:
+            found[rule.__name__] += map(str, rule(source))
+    return found
+
+
 @pytest.mark.parametrize("rule", house.RULES, ids=lambda rule: rule.__name__)
-def test_every_source_keeps_the_rule(rule: Callable[[Source], Iterator[Breach]]) -> None:
-    assert [str(breach) for source in ALL_SOURCES for breach in rule(source)] == []
+def test_every_source_keeps_the_rule(rule: Callable[[Source], Iterator[Breach]], breaches: Mapping[str, Sequence[str]]) -> None:
+    assert breaches[rule.__name__] == []
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """A PostgreSQL server of our own: its folder made, its command line.
 
-PostgreSQL refuses to run as root. Root starts it in a user namespace, in which root has another name and no power: it owns the
-same files, so a data folder below /root works too. Where the kernel grants no such namespace it runs as the user `postgres`
-or `nobody`, who must be able to reach the folder; if not, that is said.
+PostgreSQL refuses to run as root, or as a user id that has no name. Both start it in a user namespace, in which they have
+another name and no power: they own the same files, so a data folder below /root works too. Where the kernel grants no such
+namespace, root has it run as `postgres` or `nobody`, who must be able to reach the folder; if that cannot be, it is said.
 
 Through its Unix socket, in a folder that only this user can open, it trusts whoever comes; over TCP it wants the password that
 lies in the file `password` beside its data.
@@ -48,7 +48,8 @@ def postgres(folder: Path, *, sockets: Path, port: int, host: str = "127.0.0.1")
         host: address that is bound; from which other machines a login is taken stands in `data/pg_hba.conf`.
 
     Raises:
-        FailedPrecondition: PROGRAM_MISSING; POSTGRES_OTHER_RELEASE, the folder is of another major release; DATA_NOT_WRITABLE.
+        FailedPrecondition: PROGRAM_MISSING; POSTGRES_OTHER_RELEASE, the folder is of another major release; DATA_NOT_WRITABLE;
+            USER_NAMELESS.
     """
     binaries = find_binaries()
     folder = folder.resolve()
@@ -169,13 +170,20 @@ def _answers(address: str) -> bool:
 
 
 def _user(folder: Path, sockets: Path) -> Sequence[str]:
-    """The command that runs another one as somebody who is not root; nothing for those who are not."""
-    if os.geteuid() != 0:
+    """The command that runs another one as somebody who has a name and is not root; nothing for those who are."""
+    is_root = os.geteuid() == 0
+    if not is_root and _has_name(os.geteuid()):
         return []
     name = next(name for name in _ELSEWHERE if _exists(name))
     somebody = pwd.getpwnam(name)
     if _namespaces():
         return ["unshare", "--user", f"--map-user={somebody.pw_uid}", f"--map-group={somebody.pw_gid}"]
+    if not is_root:
+        raise FailedPrecondition(
+            "USER_NAMELESS",
+            f"PostgreSQL does not run as a user without a name, and the user id {os.geteuid()} has none on this machine",
+            remedy="add a line for that user id to /etc/passwd, or start as a user who has one",
+        )
     become = ["setpriv", f"--reuid={name}", f"--regid={somebody.pw_gid}", "--init-groups"]
     _give(folder, sockets)
     if subprocess.run([*become, "test", "-x", str(folder)], check=False, timeout=_READY_S).returncode != 0:
@@ -193,6 +201,14 @@ def _namespaces() -> bool:
     program = shutil.which("unshare")
     attempt = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "true"]
     return program is not None and subprocess.run(attempt, capture_output=True, check=False, timeout=_READY_S).returncode == 0
+
+
+def _has_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _exists(name: str) -> bool:

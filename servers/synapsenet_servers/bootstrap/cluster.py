@@ -18,7 +18,7 @@ from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
 from synapsenet_servers import telemetry
 from synapsenet_servers.bootstrap.data_folder import owned_folder
-from synapsenet_servers.bootstrap.observed_database import observing
+from synapsenet_servers.bootstrap.observed_database import observing, trace_source
 from synapsenet_servers.bootstrap.observed_locks import observed_locks
 from synapsenet_servers.bootstrap.relay import relayed
 from synapsenet_servers.bootstrap.role import Platform, Task
@@ -69,8 +69,9 @@ async def open_cluster(
         stack.enter_context(told.observing(ETCD_SESSION, lambda: [(float(session.is_alive), {})]))
         locks = stack.enter_context(observed_locks(EtcdLocks(session)))
         kept = Retention.of(config.retention, relayed=bool(config.kafka.brokers))
+        events, trace = kinds("event"), trace_source()
         stored = postgres_records(
-            postgres, locks=locks, holder=holder, event_ids=kinds("event"), background=go_on, retention=kept
+            postgres, locks=locks, holder=holder, event_ids=events, background=go_on, retention=kept, trace=trace
         )
         mesh = f"unix:{Path(config.mesh.socket).absolute()}"  # noqa: ASYNC240 - asks no disk
         channel = await stack.enter_async_context(open_channel(mesh, patient=True))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Connection
 
 from synapsenet.adapters.sql.database import Database, Observe, Pool
+from synapsenet.adapters.sql.events import TraceSource, untraced
 from synapsenet_servers import telemetry
 from synapsenet_servers.telemetry.instruments import CONNECTIONS, CONNECTIONS_MAX, WRITERS, Gauge, Labels, Read
 
@@ -36,6 +37,15 @@ def observing(area: str) -> Observe:
             yield observed
 
     return observe
+
+
+def trace_source() -> TraceSource:
+    """Gives the trace that a transaction is told in, for what is committed by it; none where spans are not sent anywhere."""
+    if not telemetry.current().exports:
+        return untraced
+    from synapsenet_servers.telemetry.transactions import current_trace
+
+    return current_trace
 
 
 class ObservedDatabase(Database):

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from synapsenet.adapters.kafka.cloud_events import Headers
 from synapsenet.adapters.sql.backlog import Backlog, read_backlog
 from synapsenet.adapters.sql.database import Database
 from synapsenet.adapters.sql.tables import PlatformTables
@@ -30,15 +29,6 @@ def observed_sink(sink: EventSink, *, topic: str) -> EventSink:
     return sink if publications is None else ObservedSink(sink, publications)
 
 
-def carrier() -> Callable[[], Headers]:
-    """Gives the headers by which messages take the current trace along; none where there are no traces."""
-    if not telemetry.current().exports:
-        return dict
-    from synapsenet_servers.telemetry.publishing import carried
-
-    return carried
-
-
 class ObservedSink(EventSink):
     """Stands for `sink`."""
 
@@ -46,9 +36,9 @@ class ObservedSink(EventSink):
         self._sink = sink
         self._publications = publications
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         with self._publications.publishing(len(events)) as outcome:
-            receipt = await self._sink.publish(events)
+            receipt = await self._sink.publish(events, handed_over=handed_over)
             outcome.refused = len(receipt.refused)
             outcome.delivered = len(events) - len(receipt.refused) - len(receipt.unsettled)
             outcome.away = receipt.away

@@ -20,9 +20,9 @@ from synapsenet.clock import Clock, SystemClock
 from synapsenet.ids import IdSource, RandomIds
 from synapsenet_servers import telemetry
 from synapsenet_servers.bootstrap.data_folder import owned_folder
-from synapsenet_servers.bootstrap.observed_database import observing
+from synapsenet_servers.bootstrap.observed_database import observing, trace_source
 from synapsenet_servers.bootstrap.observed_locks import observed_locks
-from synapsenet_servers.bootstrap.role import Platform, W
+from synapsenet_servers.bootstrap.role import Platform, Task, W
 from synapsenet_servers.children.supervisor import Supervisor
 from synapsenet_servers.config import Config
 from synapsenet_servers.mesh.channels import open_channel
@@ -33,11 +33,7 @@ MESH_SOCKET = "mesh.sock"
 
 @asynccontextmanager
 async def open_platform(
-    config: Config,
-    *,
-    data: Path,
-    clock: Clock | None = None,
-    ids: Callable[[str], IdSource] = RandomIds,
+    config: Config, *, data: Path, clock: Clock | None = None, ids: Callable[[str], IdSource] = RandomIds
 ) -> AsyncIterator[Platform]:
     """The embedded profile: coordination over SQLite, artifacts in a folder, every area behind one Unix socket.
 
@@ -60,13 +56,13 @@ async def open_platform(
         )
         channel = await stack.enter_async_context(open_channel(mesh))
         kinds = cache(ids)
+        background: list[Task] = []
 
         def records(
             area: str, *, metadata: MetaData, unit: Callable[[Connection, CommitContext], W]
         ) -> AbstractAsyncContextManager[SqlWork[W]]:
-            path = data / area / f"{area}.sqlite"
             return open_work(
-                path,
+                data / area / f"{area}.sqlite",
                 area=area,
                 metadata=metadata,
                 unit=unit,
@@ -74,6 +70,8 @@ async def open_platform(
                 event_ids=kinds("event"),
                 retention=Retention.of(config.retention),
                 observe=observing(area),
+                trace=trace_source(),
+                background=lambda name, run: background.append(Task(name=name, run=run)),
             )
 
         yield Platform(
@@ -89,4 +87,5 @@ async def open_platform(
             supervisor=supervisor,
             channel=lambda _area: channel,
             mesh=mesh,
+            background=background,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 
 from sqlalchemy import Connection, MetaData
 
@@ -17,9 +16,9 @@ from synapsenet.platform.locks import Locks
 from synapsenet.platform.relay import Relay
 from synapsenet.platform.relay_log import Shard
 from synapsenet_servers import telemetry
-from synapsenet_servers.bootstrap.observed_relay import BacklogWatch, carrier, observed_sink
+from synapsenet_servers.bootstrap.observed_relay import BacklogWatch, observed_sink
 from synapsenet_servers.bootstrap.role import OpenRecords, Task, W
-from synapsenet_servers.translate.events import event_value
+from synapsenet_servers.translate.events import event_encoder
 
 
 def relayed(
@@ -62,7 +61,7 @@ async def relays(
     log = SqlRelayLog(work.database, work.tables, work.feed)
     tasks = []
     for number in range(options.shards):
-        opening = open_kafka_sink(options, area=area, encode=partial(event_value, area), carry=carrier())
+        opening = open_kafka_sink(options, area=area, encode=event_encoder(area))
         sink = await stack.enter_async_context(opening)
         relay = Relay(
             area,

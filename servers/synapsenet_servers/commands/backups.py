@@ -1,4 +1,4 @@
-"""`synapsenet backup` and `synapsenet restore`: areas' records as files, from a running platform to an empty one."""
+"""`synapsenet backup` and `synapsenet restore`: areas with their files, from a running platform to an empty one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from synapsenet_servers.bootstrap.backups import Place
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A cluster's TOML file: the records are in its PostgreSQL.")]
-DataDir = Annotated[Path, typer.Option(help="The data folder of `synapsenet dev`, where there is no --config.")]
+DataDir = Annotated[Path, typer.Option(help="The data folder of `synapsenet dev`; with --config, of the process of the area.")]
 
-_LEFT_OUT = "the features' values and history, training sets' rows and artifacts are files beside the records: copy them"
+_LEFT_OUT = "the features' values and history and all artifacts were left out: copy them by other means"
 
 
 def backup(
@@ -24,8 +24,9 @@ def backup(
     areas: Annotated[list[str] | None, typer.Argument(metavar="[AREA]...", help="All by default.")] = None,
     data_dir: DataDir = DATA,
     config: ConfigFile = None,
+    records_only: Annotated[bool, typer.Option("--records-only", help="Leave out features' values and artifacts.")] = False,
 ) -> None:
-    """Back up areas' records while the platform runs, each as of one instant, with its outbox and request ids."""
+    """Back up areas while the platform runs: the records of each as of one instant, with all files that they promise."""
     from synapsenet.clock import SystemClock
     from synapsenet_servers.bootstrap.backups import back_up, started
 
@@ -36,11 +37,11 @@ def backup(
             to.mkdir(parents=True, exist_ok=True)
         for area in wanted:
             file = to if len(wanted) == 1 else to / f"{area}.backup"
-            manifest, digest = back_up(area, place, file, clock=SystemClock())
-            rows = sum(manifest.rows.values())
-            typer.echo(f"{area}  schema {manifest.revision}  {rows} rows  newest event {manifest.newest}  {file}")
+            manifest, digest = back_up(area, place, file, clock=SystemClock(), records_only=records_only)
+            typer.echo(f"{manifest.summary}  {file}")
             typer.echo(f"  sha256 {digest}")
-    typer.echo(_LEFT_OUT, err=True)
+    if records_only:
+        typer.echo(_LEFT_OUT, err=True)
 
 
 def restore(
@@ -48,17 +49,20 @@ def restore(
     data_dir: DataDir = DATA,
     config: ConfigFile = None,
 ) -> None:
-    """Make areas' records from their backups, where there are none yet; older ones are brought to this release's schema."""
+    """Make areas from their backups, where there is nothing of them yet; older ones are brought to this release's schema."""
+    from synapsenet.clock import SystemClock
     from synapsenet_servers.bootstrap.backups import restore as restored
 
     with refusing():
-        for manifest in restored(files, _place(data_dir, config)):
-            rows = sum(manifest.rows.values())
-            typer.echo(f"{manifest.area}  schema {manifest.revision}  {rows} rows  newest event {manifest.newest}")
+        for manifest in restored(files, _place(data_dir, config), clock=SystemClock()):
+            typer.echo(manifest.summary)
 
 
 def _place(data: Path, config: Path | None) -> Place:
     from synapsenet_servers import config as configuration
     from synapsenet_servers.bootstrap.backups import Place
 
-    return Place(data=data, postgres=None if config is None else configuration.load(config).postgres)
+    if config is None:
+        return Place(data=data)
+    settings = configuration.load(config)
+    return Place(data=data, postgres=settings.postgres, artifacts=settings.artifacts.url)

@@ -65,13 +65,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
             return self._many_to_many(method, handler)
         if handler.request_streaming:
             return self._many_to_one(method, handler)
-        if self._authorization is not None:
-            return (
-                self._unread_one_to_many(method, handler) if handler.response_streaming else self._unread_one(method, handler)
-            )
-        if handler.response_streaming:
-            return self._one_to_many(method, handler)
-        return self._one_to_one(method, handler)
+        return self._one_to_many(method, handler) if handler.response_streaming else self._one_to_one(method, handler)
 
     def _absence(self, method: str) -> Unimplemented:
         if (row := self._absent.get(method)) is not None:
@@ -127,8 +121,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         if len(self._under_way) > self._limits.concurrent_calls:
             raise ResourceExhausted("SERVER_BUSY", "the server has all the calls it takes", remedy="retry", retry_after=1.0)
 
-    def _unread_one(self, method: str, handler: Handler) -> Handler:
-        """One to one, as a stream of one message: the runtime would read a single one before it calls anybody."""
+    def _one_to_one(self, method: str, handler: Handler) -> Handler:
+        """One to one, as a stream of one message.
+
+        The runtime would read a single one before it calls anybody, even of a caller who may not call; and one that breaks off
+        in the middle it would never tell us of, so that its caller waited for ever.
+        """
 
         async def call(_requests: Any, context: Any) -> Any:
             longest_s = self._limits.longest_unary_s if context.time_remaining() is None else None
@@ -137,7 +135,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
 
         return grpc.stream_unary_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
-    def _unread_one_to_many(self, method: str, handler: Handler) -> Handler:
+    def _one_to_many(self, method: str, handler: Handler) -> Handler:
         async def call(_requests: Any, context: Any) -> AsyncIterator[Any]:
             async with self._call(method, context, streams=True):
                 async for answer in _answers(handler.unary_stream(await self._only(context), context)):
@@ -149,27 +147,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         """The one message of a call that brings one."""
         request = await context.read()
         if not isinstance(request, Message | Unread):  # grpc.aio.EOF
-            raise InvalidArgument("MESSAGE_MISSING", "the call brought no request message", remedy="send one")
+            raise InvalidArgument("MESSAGE_MISSING", "the call brought no whole request message", remedy="send one")
         self._check(request)
         return request
-
-    def _one_to_one(self, method: str, handler: Handler) -> Handler:
-        async def call(request: Message, context: Any) -> Any:
-            longest_s = self._limits.longest_unary_s if context.time_remaining() is None else None
-            async with self._call(method, context, longest_s):
-                self._check(request)
-                return await handler.unary_unary(request, context)
-
-        return grpc.unary_unary_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
-
-    def _one_to_many(self, method: str, handler: Handler) -> Handler:
-        async def call(request: Message, context: Any) -> AsyncIterator[Any]:
-            async with self._call(method, context):
-                self._check(request)
-                async for answer in _answers(handler.unary_stream(request, context)):
-                    yield answer
-
-        return grpc.unary_stream_rpc_method_handler(call, self._reading(handler), handler.response_serializer)
 
     def _many_to_one(self, method: str, handler: Handler) -> Handler:
         async def call(requests: AsyncIterator[Message], context: Any) -> Any:

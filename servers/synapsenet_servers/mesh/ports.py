@@ -5,15 +5,24 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
+from pathlib import Path
+from random import Random
 
-from synapsenet.errors import FailedPrecondition
+from synapsenet.errors import FailedPrecondition, ResourceExhausted
+
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 10_000
+_TRIES = 1_000
 
 
 def free_port(host: str, port: int) -> int:
-    """`port`, or any free one if it is 0.
+    """`port`, or any free one if it is 0, below those that the kernel gives to outgoing connections.
+
+    A port that a connection could take in between would be lost to a server that is started later, or again.
 
     Raises:
         FailedPrecondition: PORT_IN_USE, naming the address; PORT_REFUSED, if it may not be bound for another reason.
+        ResourceExhausted: NO_FREE_PORT.
     """
     return free_ports(host, (port,))[0]
 
@@ -22,12 +31,12 @@ def free_ports(host: str, ports: Sequence[int]) -> tuple[int, ...]:
     """As `free_port`, all of them different.
 
     Raises:
-        FailedPrecondition: as `free_port`.
+        FailedPrecondition, ResourceExhausted: as `free_port`.
     """
     probes = []
     try:
         for port in ports:
-            probes.append(_bound(host, port))  # noqa: PERF401 - those before are held while the next is looked for
+            probes.append(_bound(host, port) if port else _bound_anywhere(host))  # noqa: PERF401 - those before are held while the next is looked for
         return tuple(int(probe.getsockname()[1]) for probe in probes)
     finally:
         for probe in probes:
@@ -37,6 +46,17 @@ def free_ports(host: str, ports: Sequence[int]) -> tuple[int, ...]:
 def spell(host: str, port: int) -> str:
     """`host:port` as addresses are written."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bound_anywhere(host: str) -> socket.socket:
+    highest = max(_LOWEST + _TRIES, int(_EPHEMERAL.read_text().split()[0]) - 1)
+    for port in Random().sample(range(_LOWEST, highest), _TRIES):
+        try:
+            return _bound(host, port)
+        except FailedPrecondition as taken:
+            if taken.reason != "PORT_IN_USE":
+                raise
+    raise ResourceExhausted("NO_FREE_PORT", f"no port within {_LOWEST}..{highest} is free", remedy="stop some servers")
 
 
 def _bound(host: str, port: int) -> socket.socket:

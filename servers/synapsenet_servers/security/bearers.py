@@ -7,8 +7,6 @@ from synapsenet.errors import Unauthenticated
 from synapsenet.platform.tokens import PREFIX, Tokens
 from synapsenet_servers.interceptors.authorization import Authorization
 from synapsenet_servers.security.callers import Bearers, Caller
-from synapsenet_servers.security.identity_provider import JwtBearers
-from synapsenet_servers.security.key_sets import open_key_set
 from synapsenet_servers.security.options import SecurityOptions
 from synapsenet_servers.security.stored_tokens import StoredTokens
 
@@ -38,5 +36,14 @@ def authorization(options: SecurityOptions, *, tokens: Tokens | None, clock: Clo
         return None
     if tokens is None or not options.tokens:
         return Authorization(options, None)
-    provided = JwtBearers(open_key_set(options, clock), clock, options) if options.jwks else None
-    return Authorization(options, AnyBearers(StoredTokens(tokens, clock, options), provided))
+    return Authorization(options, AnyBearers(StoredTokens(tokens, clock, options), _provided(options, clock)))
+
+
+def _provided(options: SecurityOptions, clock: Clock) -> Bearers | None:
+    if not options.jwks:
+        return None
+    # A tenth of the time that a process takes to start, which one without an identity provider need not take.
+    from synapsenet_servers.security.identity_provider import JwtBearers
+    from synapsenet_servers.security.key_sets import open_key_set
+
+    return JwtBearers(open_key_set(options, clock), clock, options)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 if TYPE_CHECKING:
@@ -70,13 +70,6 @@ class Publications:
         self._instruments.sent.add(outcome.delivered, labels)
         if outcome.refused:
             self._instruments.sent.add(outcome.refused, labels | {"error.type": "refused"})
-
-
-def carried() -> dict[str, str | bytes | None]:
-    """The headers by which a message takes the current trace along."""
-    headers: dict[str, str | bytes | None] = {}
-    propagate.inject(headers)
-    return headers
 
 
 def _end(span: Span, outcome: Outcome) -> None:

@@ -17,6 +17,14 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
+def current_trace() -> str | None:
+    """The trace that the caller is in, as a W3C `traceparent`; None outside of any."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
 class Transactions:
     """Tells of the transactions of the database called `namespace`."""
 

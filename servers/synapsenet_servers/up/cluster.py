@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from random import Random
 
 from synapsenet.clock import Clock
 from synapsenet.errors import Unavailable
@@ -21,11 +20,10 @@ from synapsenet_servers.backends.postgres import postgres
 from synapsenet_servers.children.launcher import environment
 from synapsenet_servers.children.supervisor import ChildSpec, Restart
 from synapsenet_servers.mesh.edge import envoy_program
-from synapsenet_servers.mesh.ports import free_port, spell
+from synapsenet_servers.mesh.ports import free_ports, spell
 from synapsenet_servers.telemetry.variables import inherited
 from synapsenet_servers.up.configuration import Backing, listening, sections, write
 from synapsenet_servers.up.options import LOOPBACK, MESH, SERVICES, RoleProcess, UpOptions
-from synapsenet_servers.up.ports import free_ports
 from synapsenet_servers.up.readiness import answering, edge_serving, serving
 from synapsenet_servers.up.starting import Waves
 from synapsenet_servers.up.status import Place
@@ -35,6 +33,7 @@ _FOR_EVER = Restart(budget=1_000, longest=5.0)
 _READY_WITHIN_S = 120.0
 _GRACE_S = 20.0
 _PASSED_ON = "SYNAPSENET_"
+_BACKEND_PORTS = 5
 
 
 class Cluster:
@@ -46,14 +45,15 @@ class Cluster:
 
     Raises:
         FailedPrecondition: PORT_IN_USE, PORT_REFUSED.
+        ResourceExhausted: NO_FREE_PORT.
     """
 
     def __init__(self, options: UpOptions, *, data: Path, run: Path, clock: Clock) -> None:
         self._data = data
         self._run = run
         self._clock = clock
-        self._free = free_ports(Random())
-        self._ports = [free_port(LOOPBACK, port) if port else next(self._free) for port in (options.port, options.http_port)]
+        ports = free_ports(LOOPBACK, (options.port, options.http_port, *[0] * _BACKEND_PORTS))
+        self._ports, self._backend_ports = ports[:2], ports[2:]
         self._configuration = data / "cluster.toml"
         self.places: dict[str, Place] = {}
 
@@ -89,7 +89,7 @@ class Cluster:
     def _prepare(self) -> Sequence[Backend]:
         """Make the backends' folders ready, and tell everybody where they will be. It takes seconds the first time."""
         envoy_program()
-        client, peer, metrics, kafka_port, postgres_port = (next(self._free) for _ in range(5))
+        client, peer, metrics, kafka_port, postgres_port = self._backend_ports
         member = EtcdMember(client_port=client, peer_port=peer, metrics_port=metrics)
         etcd = etcd_backend(member, data=self._data / "etcd")
         kafka = kafka_backend(port=kafka_port, folder=self._data / "kafka")

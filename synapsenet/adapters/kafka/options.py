@@ -17,7 +17,7 @@ _MOST_SHARDS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSecurity:
-    """How the platform and the brokers know each other.
+    """How the platform and the brokers know each other; files that are replaced are used from the next batch on.
 
     Attributes:
         protocol: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.
@@ -46,12 +46,16 @@ class KafkaSecurity:
             if not (self.username and self.password):
                 raise _invalid("security.username", f"{self.protocol} needs a user name and a password")
 
+    def files(self) -> dict[str, str]:
+        """The files that connections read, by librdkafka's names for them."""
+        if not self.protocol.endswith("SSL"):
+            return {}
+        named = {"ssl.ca.location": self.ca, "ssl.certificate.location": self.certificate, "ssl.key.location": self.key}
+        return {name: path for name, path in named.items() if path}
+
     def settings(self) -> dict[str, Any]:
         """As librdkafka's configuration."""
-        settings = {"security.protocol": self.protocol}
-        if self.protocol.endswith("SSL"):
-            files = {"ssl.ca.location": self.ca, "ssl.certificate.location": self.certificate, "ssl.key.location": self.key}
-            settings |= {name: path for name, path in files.items() if path}
+        settings = {"security.protocol": self.protocol, **self.files()}
         if self.protocol.startswith("SASL"):
             sasl = {"sasl.mechanisms": self.mechanism, "sasl.username": self.username, "sasl.password": self.password}
             settings |= sasl

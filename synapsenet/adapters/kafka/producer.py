@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ _library = logging.getLogger("librdkafka")
 
 _SLICE_S = 0.2  # so often a waiting thread looks whether it was told to stop
 _PURGED_S = 2.0
+_ANY_PARTITION = -1
+_NOW = 0
 
 
 @dataclass(slots=True)
@@ -89,16 +92,20 @@ class Connection:
         self._value = value
         self._stopped = stopped
         self._patience = options.delivery_timeout_s
-        self._last_error = ""
+        self._errors: deque[str] = deque(maxlen=1)
         self.is_sound = True
-        settings: dict[str, Any] = {**options.producer(), "error_cb": self._note, "logger": _library}
+        noted = self._errors  # a callback that knew this object would keep the producer, and its connections, after it
+        told = {"error_cb": lambda error: noted.append(error.str()), "logger": _library}
+        settings: dict[str, Any] = {**options.producer(), **told}
         self._producer = confluent_kafka.Producer(settings)
 
-    def publish(self, events: Sequence[Event]) -> Attempt:
-        """Send `events` in their order and wait for the brokers' word on each."""
+    def publish(self, events: Sequence[Event], handed_over: Callable[[], object] | None = None) -> Attempt:
+        """Send `events` in their order and wait for the brokers' word on each, after a call of `handed_over`."""
         attempt = Attempt()
         end = time.monotonic() + self._patience
         self._produce(events, attempt, end)
+        if handed_over is not None:
+            handed_over()
         is_fatal = not self._await_reports(end)
         if len(self._producer):
             if not is_fatal:
@@ -132,7 +139,7 @@ class Connection:
                 value, headers = self._value(event), self._headers(event)
                 while True:
                     try:
-                        produce(topic, value, event.aggregate, headers=headers, on_delivery=report)
+                        produce(topic, value, event.aggregate, _ANY_PARTITION, report, None, _NOW, headers)  # names cost 0.5 µs
                         break
                     except BufferError:
                         self._serve(_SLICE_S)
@@ -164,9 +171,11 @@ class Connection:
             else:
                 self._producer.poll(seconds)
         except KafkaException as fatal:
-            self._last_error = self._last_error or fatal.args[0].str()
+            if not self._errors:
+                self._errors.append(fatal.args[0].str())
             return False
         return True
 
-    def _note(self, error: KafkaError) -> None:
-        self._last_error = error.str()
+    @property
+    def _last_error(self) -> str:
+        return self._errors[-1] if self._errors else ""

@@ -8,16 +8,18 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from synapsenet.adapters.kafka.cloud_events import Headers, headers
+from synapsenet.adapters.kafka.cloud_events import header_writer
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.producer import Attempt, Connection
 from synapsenet.adapters.kafka.refusals import is_of_topic
+from synapsenet.adapters.kafka.security_files import SecurityFiles
 from synapsenet.errors import FailedPrecondition
 from synapsenet.platform.events import Event
 from synapsenet.platform.sink import EventSink, Receipt
@@ -31,16 +33,13 @@ _AWAY = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_D
 class KafkaSink(EventSink):
     """Publishes one area's events to its topic, from a thread of its own."""
 
-    def __init__(
-        self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = dict
-    ) -> None:
+    def __init__(self, options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes]) -> None:
         self._options = options
         self._topic = options.topic_of(area)
-        self._area = area
-        self._carry = carry
-        self._carried: Headers = {}
+        self._headers = header_writer(area)
         self._encode = encode
         self._connection: Connection | None = None
+        self._files = SecurityFiles(list(options.security.files().values()))
         self._told = False
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{area}")
@@ -50,9 +49,10 @@ class KafkaSink(EventSink):
         """What its producers are configured with."""
         return self._options.producer()
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
-        self._carried = self._carry()
-        publishing = asyncio.get_running_loop().run_in_executor(self._thread, self._publish, events)
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
+        loop = asyncio.get_running_loop()
+        tell = None if handed_over is None else partial(loop.call_soon_threadsafe, handed_over)
+        publishing = loop.run_in_executor(self._thread, self._publish, events, tell)
         try:
             return await asyncio.shield(publishing)
         except asyncio.CancelledError:
@@ -61,17 +61,14 @@ class KafkaSink(EventSink):
             self._stopped.clear()
             raise
 
-    def _headers(self, event: Event) -> Headers:
-        return headers(self._area, event) | self._carried if self._carried else headers(self._area, event)
-
     def close(self) -> None:
         """Give up what is under way, and the connection."""
         self._stopped.set()
         self._thread.submit(self._discard)
         self._thread.shutdown()
 
-    def _publish(self, events: Sequence[Event]) -> Receipt:
-        attempt = self._attempt(events)
+    def _publish(self, events: Sequence[Event], handed_over: Callable[[], object] | None) -> Receipt:
+        attempt = self._attempt(events, handed_over)
         if len(events) > 1 and len(attempt.refused) > len(attempt.certain):
             self._try_alone(events, attempt)
         reasons = {event_id: error.name() for event_id, error in attempt.refused.items()}
@@ -96,11 +93,25 @@ class KafkaSink(EventSink):
                 together.unsettled.add(event.id)
                 together.away = alone.away
 
-    def _attempt(self, events: Sequence[Event]) -> Attempt:
+    def _attempt(self, events: Sequence[Event], handed_over: Callable[[], object] | None = None) -> Attempt:
+        have_changed = self._files.have_changed()
         if self._connection is None or not self._connection.is_sound:
             self._discard()
             self._connection = self._connect()
-        return self._connection.publish(events)
+        elif have_changed:
+            self._connection = self._renewed(self._connection)
+        return self._connection.publish(events, handed_over)
+
+    def _renewed(self, connection: Connection) -> Connection:
+        """One with the files that stand there now, or `connection`, which is idle, while these do not fit together."""
+        try:
+            fresh = self._connect()
+        except FailedPrecondition as error:
+            _log.warning("the new files of kafka.security are not used, the old connection stays: %s", error.secret)
+            return connection
+        _log.warning("the connection of %s is made anew with the files of kafka.security that were replaced", self._topic)
+        connection.close()
+        return fresh
 
     def _connect(self) -> Connection:
         try:
@@ -138,16 +149,13 @@ class KafkaSink(EventSink):
 
 
 @asynccontextmanager
-async def open_kafka_sink(
-    options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes], carry: Callable[[], Headers] = dict
-) -> AsyncIterator[KafkaSink]:
+async def open_kafka_sink(options: KafkaOptions, *, area: str, encode: Callable[[Event], bytes]) -> AsyncIterator[KafkaSink]:
     """The topic of `area` inside an `async with`.
 
     Args:
         encode: the value of an event's message.
-        carry: gives headers that all messages of one `publish` take along, such as those of a trace.
     """
-    sink = KafkaSink(options, area=area, encode=encode, carry=carry)
+    sink = KafkaSink(options, area=area, encode=encode)
     try:
         yield sink
     finally:

@@ -14,9 +14,9 @@ import lmdb
 
 from synapsenet.errors import DataLoss, FailedPrecondition, Internal, ResourceExhausted, SynapseError
 
-_DATABASES = 8
+DATABASES = 8
 _READERS = 126
-_DATA = "data.mdb"
+DATA = "data.mdb"
 _ROOM = 16 << 20  # bytes that a disk which is not full has
 
 
@@ -40,7 +40,7 @@ class Environment:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lmdb = lmdb.open(
-                str(path), map_size=min(map_bytes, map_limit_bytes), max_dbs=_DATABASES, max_readers=_READERS, readahead=False
+                str(path), map_size=min(map_bytes, map_limit_bytes), max_dbs=DATABASES, max_readers=_READERS, readahead=False
             )
             self._lmdb.reader_check()  # slots of readers that were killed would keep old pages for ever
         except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
@@ -87,7 +87,9 @@ class Environment:
             yield transaction
 
     def grow(self) -> bool:
-        """Double the map; false if it has its limit already. On the writer's thread only, outside `writing`."""
+        """Make room in the map; false if it has its limit already. On the writer's thread only, outside `writing`."""
+        if self._lmdb.reader_check():
+            return True  # a backup that was killed kept old pages; they are free now
         size = self._lmdb.info()["map_size"]
         if size >= self._limit:
             return False
@@ -119,7 +121,7 @@ class Environment:
     def _cannot_grow(self) -> bool:
         """Whether the disk has no room for the data file: LMDB tells a write that was cut short as EIO, whatever cut it."""
         try:
-            with (self.path / _DATA).open("r+b") as file:
+            with (self.path / DATA).open("r+b") as file:
                 size = os.fstat(file.fileno()).st_size
                 try:
                     os.posix_fallocate(file.fileno(), size, _ROOM)

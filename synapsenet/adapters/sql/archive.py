@@ -1,7 +1,8 @@
 """An area's database as a file that any database of ours can be made from: its rows, one JSON list a line, a table a member.
 
-Everything is read in one snapshot, so records, outbox, request ids and counters belong together, and the manifest's newest
-position is that of these records. Loading makes the schema of the archive's revision, puts the rows in and migrates them.
+All rows are read in one snapshot, so records, outbox, request ids and counters belong together, and the manifest's newest
+position is that of these records. Files that an area keeps beside its records are members of their own. Loading makes the
+schema of the archive's revision, puts the rows in and migrates them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from sqlalchemy import Connection, DateTime, LargeBinary, MetaData, Table, delet
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
 from synapsenet.errors import DataLoss, FailedPrecondition
 
-_FORMAT = 1
+_FORMAT = 2
+_FORMATS = (1, _FORMAT)  # the first had no files
 _MANIFEST = "manifest.json"
 _REVISIONS = "alembic_version"
 _BATCH = 500
@@ -39,6 +41,7 @@ class Manifest:
         taken_at: RFC 3339.
         rows: how many each table has.
         sha256: of each table's member, in hexadecimal.
+        files: the same of each member that is a file from beside the records, by its name.
     """
 
     area: str
@@ -47,11 +50,18 @@ class Manifest:
     taken_at: str
     rows: Mapping[str, int]
     sha256: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
     format: int = _FORMAT
+
+    @property
+    def summary(self) -> str:
+        """In one line, for people."""
+        rows, files = sum(self.rows.values()), len(self.files)
+        return f"{self.area}  schema {self.revision}  {rows} rows  {files} files  newest event {self.newest}"
 
 
 def save(connection: Connection, area: str, archive: ZipFile, *, taken_at: datetime) -> Manifest:
-    """Write everything that `connection`'s snapshot has of `area` into `archive`, in bounded memory.
+    """Write every row that `connection`'s snapshot has of `area` into `archive`, in bounded memory.
 
     Raises:
         FailedPrecondition: AREA_EMPTY, the area was never started on this database.
@@ -64,7 +74,7 @@ def save(connection: Connection, area: str, archive: ZipFile, *, taken_at: datet
     rows, sums = {}, {}
     for table in _tables(connection):
         rows[table.name], sums[table.name] = _save_table(connection, table, archive)
-    manifest = Manifest(
+    return Manifest(
         area=area,
         revision=revision,
         newest=_newest(connection),
@@ -72,8 +82,11 @@ def save(connection: Connection, area: str, archive: ZipFile, *, taken_at: datet
         rows=rows,
         sha256=sums,
     )
+
+
+def write_manifest(archive: ZipFile, manifest: Manifest) -> None:
+    """Say in `archive`, which has all else, what it holds."""
     archive.writestr(_MANIFEST, json.dumps(asdict(manifest), indent=2) + "\n")
-    return manifest
 
 
 def read_manifest(archive: ZipFile) -> Manifest:
@@ -85,11 +98,11 @@ def read_manifest(archive: ZipFile) -> Manifest:
     try:
         manifest = Manifest(**json.loads(archive.read(_MANIFEST)))
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged("its manifest cannot be read", str(error)) from error
-    if manifest.format != _FORMAT:
-        raise _damaged(f"its format {manifest.format} is not known")
+        raise damaged("its manifest cannot be read", str(error)) from error
+    if manifest.format not in _FORMATS:
+        raise damaged(f"its format {manifest.format} is not known")
     if not manifest.area.isidentifier():
-        raise _damaged("it names no area")
+        raise damaged("it names no area")
     return manifest
 
 
@@ -168,7 +181,7 @@ def _load_table(connection: Connection, table: Table, archive: ZipFile, manifest
     lines = _lines(archive, table.name, digest)
     names = next(lines, [])
     if sorted(names) != sorted(column.name for column in table.columns):
-        raise _damaged(f"its table {table.name} has other columns")
+        raise damaged(f"its table {table.name} has other columns")
     naive = connection.dialect.name == "sqlite"
     batch, count = [], 0
     for values in lines:
@@ -180,7 +193,7 @@ def _load_table(connection: Connection, table: Table, archive: ZipFile, manifest
     if batch:
         connection.execute(insert(table), batch)
     if digest.hexdigest() != manifest.sha256.get(table.name) or count != manifest.rows.get(table.name):
-        raise _damaged(f"its table {table.name} is not what was saved")
+        raise damaged(f"its table {table.name} is not what was saved")
 
 
 def _lines(archive: ZipFile, table: str, digest: Any) -> Iterator[list[Any]]:
@@ -190,7 +203,7 @@ def _lines(archive: ZipFile, table: str, digest: Any) -> Iterator[list[Any]]:
                 digest.update(line)
                 yield json.loads(line)
     except (KeyError, ValueError, OSError, EOFError) as error:
-        raise _damaged(f"its table {table} cannot be read", str(error)) from error
+        raise damaged(f"its table {table} cannot be read", str(error)) from error
 
 
 def _stored(table: Table, name: str, value: Any, naive: bool) -> Any:
@@ -242,5 +255,6 @@ def _give_positions(connection: Connection, outbox: Table) -> None:
         connection.execute(update(outbox).where(outbox.c.number == number).values(position=position))
 
 
-def _damaged(what: str, secret: str = "") -> DataLoss:
+def damaged(what: str, secret: str = "") -> DataLoss:
+    """The error that refuses a backup which is not what was saved."""
     return DataLoss("BACKUP_CORRUPT", f"the backup is damaged: {what}", remedy="take another backup", secret=secret)

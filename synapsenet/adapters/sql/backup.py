@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol, TypeVar
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from synapsenet.adapters.sql.archive import Manifest, load, read_manifest, save
+from synapsenet.adapters.sql.archive import Manifest, load, read_manifest, save, write_manifest
 from synapsenet.adapters.sql.failures import translated
 from synapsenet.adapters.sql.migrate import MIGRATIONS
 from synapsenet.adapters.sql.sqlite import SqliteDatabase
@@ -23,24 +26,55 @@ from synapsenet.errors import DataLoss, FailedPrecondition, NotFound, ResourceEx
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Snapshot = Callable[[Callable[[Connection], Manifest]], Manifest]
-"""Runs a function of a connection on one snapshot of an area's database."""
+T = TypeVar("T")
 
 
-def take(area: str, snapshot: Snapshot, file: Path, *, now: datetime) -> tuple[Manifest, str]:
+class Snapshot(Protocol):
+    """Runs a function of a connection on one snapshot of an area's database."""
+
+    def __call__(self, query: Callable[[Connection], T]) -> T: ...
+
+
+class Beside(ABC):
+    """What an area keeps in files, and a backup of it has, too.
+
+    Files are there before the records that promise them, and stay. So those that are taken after the records have all that
+    the records promise; what they have more is harmless. What is deleted meanwhile would be the exception, hence `check`.
+    """
+
+    @abstractmethod
+    def look(self, connection: Connection) -> None:
+        """Note what the records of the snapshot promise."""
+
+    @abstractmethod
+    def save(self, archive: ZipFile) -> Mapping[str, str]:
+        """Add the files as members; the SHA-256 of each, in hexadecimal."""
+
+    @abstractmethod
+    def check(self, connection: Connection) -> None:
+        """See on a later snapshot that nothing was deleted which `look` had noted.
+
+        Raises:
+            Aborted: BACKUP_OVERTAKEN.
+        """
+
+
+def take(area: str, snapshot: Snapshot, file: Path, *, now: datetime, beside: Beside | None = None) -> tuple[Manifest, str]:
     """Write the backup of `area` to `file`, whole or not at all; what it holds, and the file's SHA-256.
 
     Raises:
         FailedPrecondition: AREA_EMPTY, BACKUP_EXISTS, DATA_NOT_WRITABLE.
         ResourceExhausted: STORAGE_FULL.
+        Aborted: BACKUP_OVERTAKEN.
     """
     if file.exists():
         raise FailedPrecondition("BACKUP_EXISTS", f"{file} is there already", remedy="name another file")
     partly = file.with_name(f"{file.name}.partly")
     try:
-        with _writing(partly):
+        with writing(partly, remedy="name another file"):
             with ZipFile(partly, "w", ZIP_DEFLATED) as archive:
-                manifest = snapshot(lambda connection: save(connection, area, archive, taken_at=now))
+                manifest = _save(area, snapshot, archive, now, beside)
+                write_manifest(archive, manifest)
             with partly.open("rb") as written:
                 os.fsync(written.fileno())
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
@@ -48,6 +82,20 @@ def take(area: str, snapshot: Snapshot, file: Path, *, now: datetime) -> tuple[M
     finally:
         partly.unlink(missing_ok=True)
     return manifest, digest
+
+
+def _save(area: str, snapshot: Snapshot, archive: ZipFile, now: datetime, beside: Beside | None) -> Manifest:
+    def records(connection: Connection) -> Manifest:
+        if beside is not None:
+            beside.look(connection)
+        return save(connection, area, archive, taken_at=now)
+
+    manifest = snapshot(records)
+    if beside is None:
+        return manifest
+    files = beside.save(archive)
+    snapshot(beside.check)
+    return replace(manifest, files=files)
 
 
 @contextmanager
@@ -67,10 +115,15 @@ def opened_backup(file: Path) -> Iterator[ZipFile]:
         raise DataLoss("BACKUP_CORRUPT", f"{file} is no whole backup", remedy="take another backup") from error
 
 
-def area_of(file: Path) -> str:
-    """Whose backup `file` is."""
+def manifest_of(file: Path) -> Manifest:
+    """What the backup in `file` says of itself.
+
+    Raises:
+        NotFound: BACKUP_MISSING.
+        DataLoss: BACKUP_CORRUPT.
+    """
     with opened_backup(file) as archive:
-        return read_manifest(archive).area
+        return read_manifest(archive)
 
 
 @contextmanager
@@ -84,7 +137,7 @@ def sqlite_snapshot(path: Path) -> Iterator[Snapshot]:
         raise FailedPrecondition("AREA_EMPTY", f"there is no {path.name}", remedy="check --data-dir")
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
 
-    def snapshot(query: Callable[[Connection], Manifest]) -> Manifest:
+    def snapshot(query: Callable[[Connection], T]) -> T:
         try:
             with engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA query_only = ON")
@@ -125,12 +178,16 @@ def restore_sqlite(file: Path, path: Path, *, revisions: Path = MIGRATIONS) -> M
 
 
 @contextmanager
-def _writing(file: Path) -> Iterator[None]:
+def writing(file: Path, *, remedy: str) -> Iterator[None]:
+    """The operating system's refusals to write `file`, as errors of the platform with that remedy.
+
+    Raises:
+        FailedPrecondition: DATA_NOT_WRITABLE.
+        ResourceExhausted: STORAGE_FULL.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise ResourceExhausted("STORAGE_FULL", f"the disk that holds {file} is full", remedy="free space") from error
-        raise FailedPrecondition(
-            "DATA_NOT_WRITABLE", f"{file} cannot be written ({error.strerror})", remedy="name another file"
-        ) from error
+        raise FailedPrecondition("DATA_NOT_WRITABLE", f"{file} cannot be written ({error.strerror})", remedy=remedy) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -76,6 +76,9 @@ class Database(ABC):
     def close(self) -> None:
         """Let what was begun end, then give the database up."""
 
+
+Background = Callable[[str, Callable[[], Awaitable[None]]], None]
+"""Takes the name of work that must go on as long as the process, and the work."""
 
 # Gives what stands for a database while it is open: itself, or one that also tells of what it does.
 Observe = Callable[[Database], AbstractContextManager[Database]]

@@ -7,7 +7,7 @@ is given with the row, and an event is positioned as soon as it is committed. El
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -23,6 +23,13 @@ from synapsenet.platform.records import encode
 
 _BATCH = 500
 
+TraceSource = Callable[[], str | None]  # gives the trace that the caller is in, as a W3C `traceparent`
+
+
+def untraced() -> str | None:
+    """For where there are no traces."""
+    return None
+
 
 class SqlEventLog(EventLog):
     """The outbox, inside one transaction.
@@ -31,12 +38,15 @@ class SqlEventLog(EventLog):
         appended: position of the last event appended or, where a sequencer gives positions, its number; 0 if none was.
     """
 
-    def __init__(self, connection: Connection, tables: PlatformTables, *, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self, connection: Connection, tables: PlatformTables, *, clock: Clock, ids: IdSource, trace: TraceSource = untraced
+    ) -> None:
         self.appended = 0
         self._connection = connection
         self._tables = tables
         self._clock = clock
         self._ids = ids
+        self._trace = trace
 
     def append(self, aggregate: str, record: Any) -> int:
         sequence = self._next_sequence(aggregate)
@@ -47,6 +57,7 @@ class SqlEventLog(EventLog):
             "type": type(record).__name__,
             "payload": encode(record),
             "occurred_at": self._clock.now(),
+            "trace": self._trace(),
         }
         self.appended = int(self._connection.execute(self._tables.append_event, row).scalar_one())
         return sequence
@@ -118,4 +129,5 @@ def _event(row: Row[Any]) -> Event:
         type=row.type,
         payload=bytes(row.payload),
         occurred_at=row.occurred_at,
+        trace=row.trace,
     )

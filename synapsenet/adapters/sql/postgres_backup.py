@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
 from synapsenet.adapters.sql.archive import Manifest, load
-from synapsenet.adapters.sql.backup import Snapshot, area_of, opened_backup
+from synapsenet.adapters.sql.backup import Snapshot, manifest_of, opened_backup
 from synapsenet.adapters.sql.migrate import MIGRATIONS
 from synapsenet.adapters.sql.postgres import PostgresDatabase
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
+
+T = TypeVar("T")
 
 _LONGEST_S = 24 * 3_600.0
 
@@ -23,7 +26,7 @@ def postgres_snapshot(area: str, options: PostgresOptions) -> Iterator[Snapshot]
     """Snapshots of `area`'s schema, beside whoever writes."""
     database = PostgresDatabase(area, _patient(options))
 
-    def snapshot(query: Callable[[Connection], Manifest]) -> Manifest:
+    def snapshot(query: Callable[[Connection], T]) -> T:
         return database.read_now(query)
 
     try:
@@ -55,7 +58,7 @@ def restore_postgres(file: Path, options: PostgresOptions, *, revisions: Path = 
         DataLoss: BACKUP_CORRUPT.
         Unavailable: DATABASE_UNAVAILABLE.
     """
-    area = area_of(file)
+    area = manifest_of(file).area
     database = PostgresDatabase(area, _patient(options))
 
     def commit(connection: Connection) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar
 import psycopg
 from sqlalchemy import Connection, MetaData
 
-from synapsenet.adapters.sql.database import Database, Observe
+from synapsenet.adapters.sql.database import Background, Database, Observe
 from synapsenet.adapters.sql.epochs import SqlEpochs
-from synapsenet.adapters.sql.events import SqlEventFeed
+from synapsenet.adapters.sql.events import SqlEventFeed, TraceSource, untraced
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
 from synapsenet.adapters.sql.notices import News, Notices
 from synapsenet.adapters.sql.postgres import PostgresDatabase, connect
@@ -32,9 +32,6 @@ W = TypeVar("W", bound=SqlUnitOfWork)
 
 COORDINATION = "coordination"
 _OLDEST_RELEASE = 14
-
-Background = Callable[[str, Callable[[], Awaitable[None]]], None]
-"""Takes the name of work that must go on as long as the process, and the work."""
 
 
 class PostgresServer:
@@ -113,6 +110,7 @@ def postgres_records(
     background: Background,
     retention: Retention | None = None,
     revisions: Path = MIGRATIONS,
+    trace: TraceSource = untraced,
 ) -> OpenPostgresRecords:
     """What opens areas' records on `server`.
 
@@ -120,6 +118,7 @@ def postgres_records(
         locks: for the leases of the sequencers, `sequencer/<area>`.
         holder: this process, for those who ask who has a lease.
         background: takes the sequencer of each area that is opened, and once what listens to other processes.
+        trace: gives the trace in which events are committed.
     """
     kept = retention or Retention()
     background("notices of the database", server.notices.run)
@@ -129,11 +128,11 @@ def postgres_records(
         area: str, *, metadata: MetaData, unit: Callable[[Connection, CommitContext], W]
     ) -> AsyncIterator[SqlWork[W]]:
         tables = PlatformTables(metadata, positioned=False)
-        context = CommitContext(tables=tables, clock=server.clock, event_ids=event_ids, retention=kept)
+        context = CommitContext(tables=tables, clock=server.clock, event_ids=event_ids, retention=kept, trace=trace)
         async with open_schema(area, server.options, revisions=revisions) as opened:
             with server.observe(area)(opened) as database:
                 feed = SqlEventFeed(database, tables)
-                trimmer = Trimmer(database, tables, kept)
+                trimmer = Trimmer(database, tables, kept, server.clock)
                 sequencer = Sequencer(database, tables, feed, locks=locks, holder=holder, clock=server.clock, trimmer=trimmer)
                 server.notices.listen(area, News.POSITIONED, feed.wake)
                 server.notices.listen(area, News.COMMITTED, sequencer.look)

@@ -121,6 +121,7 @@ class Sequencer:
                 if given:
                     self._feed.wake()
                     await self._trimmer.trim(newest)
+                await self._trimmer.trim_old()
                 if given < _BATCH:
                     await self._wait(held)
                     await asyncio.sleep(_PACE_S)  # real time, whatever clock there is: it lets commits gather

@@ -66,6 +66,7 @@ def add_platform_tables(metadata: MetaData) -> None:
         Column("type", String, nullable=False),
         Column("payload", LargeBinary, nullable=False),
         Column("occurred_at", UtcDateTime, nullable=False),
+        Column("trace", String),
         UniqueConstraint("id", name="uq_outbox_id"),
         UniqueConstraint("aggregate", "sequence", name="uq_outbox_aggregate_sequence"),
         Index("ix_outbox_position", "position", unique=True),

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, MetaData, delete
 
-from synapsenet.adapters.sql.database import Database, Observe
-from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog
+from synapsenet.adapters.sql.database import Background, Database, Observe
+from synapsenet.adapters.sql.events import SqlEventFeed, SqlEventLog, TraceSource, untraced
 from synapsenet.adapters.sql.migrate import MIGRATIONS, migrate
 from synapsenet.adapters.sql.retention import Retention, Trimmer
 from synapsenet.adapters.sql.sqlite import SqliteDatabase
@@ -29,12 +29,17 @@ _PURGE_SHARE = 1_000  # one commit in so many forgets the request ids that are p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitContext:
-    """What a unit of work needs beside its connection."""
+    """What a unit of work needs beside its connection.
+
+    Attributes:
+        trace: asked on the thread of the transaction, in the context that whoever observes the database runs it in.
+    """
 
     tables: PlatformTables
     clock: Clock
     event_ids: IdSource
     retention: Retention
+    trace: TraceSource = untraced
 
 
 class SqlUnitOfWork(UnitOfWork):
@@ -45,7 +50,7 @@ class SqlUnitOfWork(UnitOfWork):
     def __init__(self, connection: Connection, context: CommitContext) -> None:
         self._connection = connection
         self._context = context
-        self.events = SqlEventLog(connection, context.tables, clock=context.clock, ids=context.event_ids)
+        self.events = SqlEventLog(connection, context.tables, clock=context.clock, ids=context.event_ids, trace=context.trace)
 
     def earlier(self, request: Request) -> bytes | None:
         if not request.id:
@@ -134,20 +139,29 @@ async def open_work(
     retention: Retention | None = None,
     revisions: Path = MIGRATIONS,
     observe: Observe = nullcontext,
+    trace: TraceSource = untraced,
+    background: Background | None = None,
 ) -> AsyncIterator[SqlWork[W]]:
     """An area's units of work on the SQLite file `path`, migrated to this release's schema.
+
+    Args:
+        trace: gives the trace in which events are committed.
+        background: takes what trims events that are too old; without it their age does not count.
 
     Raises:
         FailedPrecondition: DATA_IN_USE, DATA_NOT_WRITABLE, or SCHEMA_NEWER (the file was written by a newer release).
         DataLoss: DATABASE_CORRUPT.
     """
     tables, kept = PlatformTables(metadata), retention or Retention()
-    context = CommitContext(tables=tables, clock=clock, event_ids=event_ids, retention=kept)
+    context = CommitContext(tables=tables, clock=clock, event_ids=event_ids, retention=kept, trace=trace)
     database = SqliteDatabase(path)
     try:
         database.write_now(lambda connection: migrate(connection, area, revisions=revisions))
         with observe(database) as observed:
             feed = SqlEventFeed(observed, tables)
-            yield SqlWork(observed, context, unit, feed, announce=feed.wake, trimmer=Trimmer(observed, tables, kept))
+            trimmer = Trimmer(observed, tables, kept, clock)
+            if kept.events_age is not None and background is not None:
+                background(f"retention of {area}", trimmer.run)
+            yield SqlWork(observed, context, unit, feed, announce=feed.wake, trimmer=trimmer)
     finally:
         database.close()

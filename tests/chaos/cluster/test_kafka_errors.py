@@ -39,6 +39,7 @@ PASSING = (
 FOR_GOOD = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 TOPIC = f"synapsenet.{AREA}.events"
 DRAINED_S = 20.0
+REQUESTS = 100  # more than a relay makes before it parks what was refused
 
 
 class RelayedLedger:
@@ -173,9 +174,10 @@ async def test_a_topic_that_may_not_be_written_parks_what_it_meets_until_it_may(
 ) -> None:
     await ledger.commit("entry/a", "entry/b")
     await ledger.received(2)
-    mock.fail_next(*[KafkaError.TOPIC_AUTHORIZATION_FAILED] * 3)
+    mock.fail_next(*[KafkaError.TOPIC_AUTHORIZATION_FAILED] * REQUESTS)
     await ledger.commit(*["entry/a", "entry/b"] * 3)
     await ledger.refused(lambda found: {one.aggregate for one in found} == {"entry/a", "entry/b"})
+    mock.fail_no_more()
     assert await ledger.parked.retry() == 2
     verdict = await ledger.verdict()
     tell("topic not authorized for a while", lost_events=verdict.lost, reordered=verdict.reordered)

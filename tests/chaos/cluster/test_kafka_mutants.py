@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from synapsenet.platform.relay import Relay
 from synapsenet.platform.relay_log import Shard
 from synapsenet.platform.sink import EventSink, Receipt
 from synapsenet.testing.work import appending
-from synapsenet_servers.translate.events import event_value
+from synapsenet_servers.translate.events import event_encoder
 from tests.contract.databases import in_background
 from tests.contract.sql.ledger import AREA, open_ledger
 from tests.kafka_mock import KafkaMock, kafka_mock
@@ -49,21 +48,21 @@ class RightSink(EventSink):
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         return await self._sink.publish(events)
 
 
 class HastySink(RightSink):
     """Hands the last event over first."""
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         return await self._sink.publish(events[::-1])
 
 
 class CarelessSink(RightSink):
     """Takes what it hands over for delivered, and hands over all but the last event."""
 
-    async def publish(self, events: Sequence[Event]) -> Receipt:
+    async def publish(self, events: Sequence[Event], *, handed_over: Callable[[], object] | None = None) -> Receipt:
         await self._sink.publish(events[:-1])
         return Receipt()
 
@@ -88,7 +87,7 @@ async def relayed(folder: Path, mock: KafkaMock, log: type[SqlRelayLog], sink: t
     async with (
         open_ledger(folder / "ledger.sqlite") as work,
         open_coordination(folder / "coordination.sqlite") as coordination,
-        open_kafka_sink(options, area=AREA, encode=partial(event_value, AREA)) as kafka,
+        open_kafka_sink(options, area=AREA, encode=event_encoder(AREA)) as kafka,
     ):
         for _ in range(6):
             await work.run(lambda tx: [appending(aggregate)(tx) for aggregate in COMMITTED])

@@ -6,12 +6,11 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from functools import partial
 
 from synapsenet.adapters.kafka.options import KafkaOptions
 from synapsenet.adapters.kafka.sink import KafkaSink, open_kafka_sink
 from synapsenet.testing.sink import Arrived, SinkStage
-from synapsenet_servers.translate.events import event_value
+from synapsenet_servers.translate.events import event_encoder
 from tests.relayed_events import EventReader
 
 LARGEST = 20_000
@@ -50,10 +49,19 @@ class KafkaStage(SinkStage):
 
 
 @asynccontextmanager
-async def kafka_stage(brokers: str, away: Callable[[], AbstractContextManager[object]]) -> AsyncIterator[KafkaStage]:
-    """A stage on `brokers` with a topic of its own."""
+async def kafka_stage(
+    brokers: str,
+    away: Callable[[], AbstractContextManager[object]],
+    make_topic: Callable[[str, int], None] = lambda topic, partitions: None,
+) -> AsyncIterator[KafkaStage]:
+    """A stage on `brokers` with a topic of its own.
+
+    Args:
+        make_topic: makes the topic where brokers cannot be asked to: the sink would ask in vain for seconds.
+    """
     area, chosen = f"area{next(_areas)}", options(brokers)
-    async with open_kafka_sink(chosen, area=area, encode=partial(event_value, area)) as sink:
+    make_topic(chosen.topic_of(area), chosen.partitions)
+    async with open_kafka_sink(chosen, area=area, encode=event_encoder(area)) as sink:
         stage = KafkaStage(sink, brokers, chosen.topic_of(area), away)
         try:
             yield stage

@@ -11,7 +11,8 @@ import pytest
 from synapsenet.adapters.kafka.options import KafkaOptions, KafkaSecurity
 from synapsenet.adapters.kafka.sink import open_kafka_sink
 from synapsenet.errors import FailedPrecondition, InvalidArgument
-from synapsenet.testing.sink import EventSinkContract, event
+from synapsenet.platform.sink import Receipt
+from synapsenet.testing.sink import EventSinkContract, event, events
 from synapsenet_api.platform.v1.event_pb2 import Event as Message
 from tests.contract.kafka.kafka_stage import KafkaStage, kafka_stage, options
 from tests.kafka_mock import KafkaMock, kafka_mock
@@ -61,7 +62,10 @@ class TestKafkaSinkOnTheMock(EventSinkContract):
             finally:
                 mock.set_down(False)
 
-        async with kafka_stage(mock.address, away) as opened:
+        def make_topic(topic: str, partitions: int) -> None:
+            mock.create_topic(topic, partitions=partitions)
+
+        async with kafka_stage(mock.address, away, make_topic) as opened:
             yield opened
 
 
@@ -88,6 +92,12 @@ async def test_a_message_is_a_cloud_event_in_binary_mode_with_a_protobuf_value(s
     assert (value.sequence, value.position, value.type) == (7, 7, "EntryBooked")
     assert value.occur_time.ToJsonString() == "2026-01-01T12:00:00Z"
     assert value.record_json == '{"amount":1}'
+
+
+async def test_a_topic_that_brokers_do_not_make_when_asked_is_theirs_to_make_when_it_is_written(mock: KafkaMock) -> None:
+    async with kafka_stage(mock.address, contextmanager(lambda: iter(()))) as stage:
+        assert await stage.sink.publish(events(2, 3)) == Receipt()
+        assert len(await stage.arrived(6)) == 6
 
 
 async def test_brokers_that_cannot_be_dialled_as_set_are_told_by_the_setting() -> None:

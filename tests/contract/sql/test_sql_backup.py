@@ -84,7 +84,7 @@ async def test_what_was_backed_up_goes_on_where_it_is_restored(
         await fill(ledger)
         events = await ledger.feed.read(after=0, limit=100)
         manifest, digest = await asyncio.to_thread(backed_up, kinds[source], file)
-    assert (manifest.area, manifest.revision, manifest.newest, len(digest)) == (AREA, "0002", 20, 64)
+    assert (manifest.area, manifest.revision, manifest.newest, len(digest)) == (AREA, "0003", 20, 64)
     kinds[source].clear()
     kinds[target].clear()
     assert kinds[target].restore(file).newest == 20

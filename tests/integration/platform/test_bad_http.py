@@ -143,6 +143,8 @@ def test_a_web_page_cannot_drive_the_platform(case: str, platform: LivePlatform)
 FRAMES = {
     "no frame": (b"garbage", WEB, "3"),
     "a frame of garbage": (b"\x00\x00\x00\x00\x04\xff\xff\xff\xff", WEB, "3"),
+    "a frame that breaks off in its message": (b"\x00\x00\x00\x00\x10abc", WEB, "3"),
+    "a frame that breaks off in its length": (b"\x00\x00", WEB, "3"),
     "an empty frame": (b"\x00\x00\x00\x00\x00", WEB, "3"),
     "no base64": (b"garbage", "application/grpc-web-text", "13"),
 }

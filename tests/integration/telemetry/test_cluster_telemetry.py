@@ -7,8 +7,9 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.cluster import Cluster, small_cluster, until
 from tests.integration.telemetry.conftest import TellingPlatform, new_trace
 from tests.integration.telemetry.pages import page_of, read_page, sample_names, samples
 from tests.integration.telemetry.test_one_trace import CREATE_VERSION, EDGE, GET_MODEL, names, way_up
-from tests.otlp_collector import Collector, otlp_collector
+from tests.otlp_collector import Collector, SeenSpan, otlp_collector
 from tests.relayed_events import EventReader, headers_of
 
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "synapsenet.json"
@@ -90,22 +91,30 @@ def test_one_trace_leads_from_the_request_over_services_to_the_last_statement(cl
     assert (services[EDGE], services[CREATE_VERSION], services[GET_MODEL]) == ("edge", "registry", "models")
 
 
-def test_an_event_on_kafka_names_the_trace_in_which_it_was_sent(cluster: TellingCluster) -> None:
+def has_span(wanted: str, spans: Sequence[SeenSpan]) -> bool:
+    return any(span.id == wanted for span in spans)
+
+
+def test_an_event_on_kafka_names_the_trace_of_the_request_that_committed_it(cluster: TellingCluster) -> None:
     assert cluster.cluster.kafka is not None
-    cluster.request("POST", "/models", {"name": "announced"})
+    traces = {}
+    for name in ("announced", "announced-too"):
+        trace, _, header = new_trace()
+        traces[f"model/{cluster.request('POST', '/models', {'name': name}, traceparent=header)['model']['id']}"] = trace
     reader = EventReader(cluster.cluster.kafka.address, "synapsenet.models.events")
     try:
         reader.await_topic(seconds=20.0)
-        assert reader.read_until(bool, seconds=20.0)
-        headers = headers_of(reader.messages[0])
+        reader.read_until(lambda seen: set(traces) <= {one.aggregate for one in seen}, seconds=20.0)
+        headers = [headers_of(message) for message in reader.messages]
     finally:
         reader.close()
 
-    trace = headers["traceparent"].split("-")[1]
-    spans = cluster.collector.wait_for(trace, bool)
-    (sent,) = [span for span in spans if span.kind == "producer"]
-    assert sent.name == "send synapsenet.models.events"
-    assert sent.attributes["messaging.batch.message_count"] >= 1
+    parents = {one["ce_subject"]: one["traceparent"].split("-") for one in headers if one["ce_subject"] in traces}
+    assert {aggregate: parent[1] for aggregate, parent in parents.items()} == traces
+    for _, trace, parent, _ in parents.values():
+        spans = cluster.collector.wait_for(trace, partial(has_span, parent))
+        (span,) = [span for span in spans if span.id == parent]
+        assert span.name == "write models"
 
 
 def test_the_outbox_empties_and_the_page_says_so(cluster: TellingCluster) -> None:

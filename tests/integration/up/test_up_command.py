@@ -25,6 +25,7 @@ import pytest
 from synapsenet_client import Unavailable, connect
 from synapsenet_servers.probe import is_serving
 from synapsenet_servers.up.options import MESH, SERVICES
+from tests.backed_up import Writer, check, fill, synapsenet
 from tests.live import CLI, START_S, LivePlatform, live_platform
 
 READY_WITHIN_S = 60.0
@@ -145,6 +146,24 @@ def test_each_of_the_two_replicas_predicts(cluster: LiveCluster) -> None:
         with connect(address) as client:
             answer = client.inference.predict("digits", {"pixels": np.zeros((1, 64), np.float32)})
             assert answer.outputs["digit"].shape == (1,)
+
+
+def test_what_is_backed_up_from_the_running_cluster_answers_the_same_embedded(
+    cluster: LiveCluster, data: Path, tmp_path: Path
+) -> None:
+    with connect(cluster.platform.grpc) as client:
+        known = fill(client)
+    config, folder = str(data / "cluster.toml"), tmp_path / "backups"
+    features = ["features", "--data-dir", str(data / "processes" / "features"), "--to", str(folder / "features.backup")]
+    with Writer(cluster.platform.grpc) as writer:
+        acknowledged = writer.acknowledged
+        for arguments in (["models", "registry", "--to", str(folder)], features):
+            saved = synapsenet("backup", *arguments, "--config", config)
+            assert saved.returncode == 0, saved.stderr
+    restored = synapsenet("restore", *map(str, folder.iterdir()), "--data-dir", str(tmp_path / "embedded"))
+    assert restored.returncode == 0, restored.stderr
+    with live_platform(tmp_path / "embedded") as embedded, connect(embedded.grpc) as client:
+        check(client, known, acknowledged=acknowledged, most=writer.acknowledged)
 
 
 def test_a_role_that_is_killed_comes_back_is_told_and_only_its_own_calls_wait(cluster: LiveCluster) -> None:

@@ -14,19 +14,12 @@ from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.clock import SystemClock
 from tests.contract.databases import schema_records
 from tests.contract.sql import ledger
-from tests.performance.benchmark import AtMost, Bench, Benchmark, Length
-from tests.performance.booking import BareLedger, Booking
-from tests.performance.measures import mean_ms, mean_ms_async
+from tests.performance.benchmark import Bench, Benchmark, Length
+from tests.performance.booking import BareLedger
+from tests.performance.commits import MeasuredWork, commit_benchmark
 from tests.postgres_server import postgres_server
 
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "transaction_isolation")
-
-
-class MeasuredWork(ledger.SqlLedgerWork):
-    """The sample area's unit of work, which also tells how durable its connection is."""
-
-    def settings(self) -> dict[str, object]:
-        return settings(self._connection)
 
 
 def settings(connection: Connection) -> dict[str, object]:
@@ -51,18 +44,7 @@ async def commits(length: Length) -> AsyncIterator[Sequence[Benchmark]]:
         )
         with closing(BareLedger(engine)) as bare:
             async with opened as work:
-                ours, theirs = await work.run(MeasuredWork.settings), bare.read(settings)
-                calls = length.of(200, 5)
-                yield [
-                    Benchmark(
-                        name="commit_postgres",
-                        unit="ms",
-                        value=mean_ms_async(Booking(work).book, calls),
-                        baseline=mean_ms(bare.book, calls),
-                        target=AtMost(1.5),
-                        alike={name: (ours[name], theirs[name]) for name in SETTINGS},
-                    )
-                ]
+                yield [await commit_benchmark("commit_postgres", work, bare, settings=settings, length=length)]
 
 
 BENCHES: tuple[Bench, ...] = (commits,)

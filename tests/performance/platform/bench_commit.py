@@ -14,18 +14,11 @@ from synapsenet.adapters.sql.work import open_work
 from synapsenet.clock import SystemClock
 from synapsenet.ids import RandomIds
 from tests.contract.sql import ledger
-from tests.performance.benchmark import AtMost, Bench, Benchmark, Length
-from tests.performance.booking import BareLedger, Booking
-from tests.performance.measures import mean_ms, mean_ms_async
+from tests.performance.benchmark import Bench, Benchmark, Length
+from tests.performance.booking import BareLedger
+from tests.performance.commits import MeasuredWork, commit_benchmark
 
 PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint", "page_size")
-
-
-class MeasuredWork(ledger.SqlLedgerWork):
-    """The sample area's unit of work, which also tells how durable its connection is."""
-
-    def settings(self) -> dict[str, object]:
-        return settings(self._connection)
 
 
 def durable_engine(path: Path) -> Engine:
@@ -67,18 +60,7 @@ async def commits(length: Length) -> AsyncIterator[Sequence[Benchmark]]:
         )
         with closing(BareLedger(engine)) as bare:
             async with opened as work:
-                ours, theirs = await work.run(MeasuredWork.settings), bare.read(settings)
-                calls = length.of(200, 5)
-                yield [
-                    Benchmark(
-                        name="commit_sqlite",
-                        unit="ms",
-                        value=mean_ms_async(Booking(work).book, calls),
-                        baseline=mean_ms(bare.book, calls),
-                        target=AtMost(1.5),
-                        alike={name: (ours[name], theirs[name]) for name in PRAGMAS},
-                    )
-                ]
+                yield [await commit_benchmark("commit_sqlite", work, bare, settings=settings, length=length)]
 
 
 BENCHES: tuple[Bench, ...] = (commits,)

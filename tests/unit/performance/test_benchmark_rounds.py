@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,14 @@ import pytest
 from tests.performance.__main__ import run_area
 from tests.performance.benchmark import FULL, SHORT, AtLeast, AtMost, Benchmark, Length, Observed, Samples, line, measure, once
 from tests.performance.measures import mean_ms, mean_ms_async, quantile_ms_async, rate, rate_async
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_older_garbage() -> Iterator[None]:
+    """Each round collects garbage: let it be that of these tests, not of all that ran before them."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def benchmark(**changes: Any) -> Benchmark:

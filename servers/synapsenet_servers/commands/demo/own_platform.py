@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from synapsenet.errors import Unavailable
 
 _STOP_S = 30.0
 _PROBE_S = 2.0
+_TOLD_S = 5.0  # by when a connection has told of its other end's death
 
 
 @contextmanager
@@ -21,15 +23,32 @@ def own_platform(data: Path) -> Iterator[tuple[str, str]]:
     """The addresses (gRPC, HTTP) of a platform on the folder `data`, stopped at the end of the `with`.
 
     Raises:
-        Unavailable: PLATFORM_NOT_STARTED; the child has told why on stderr.
+        Unavailable: PLATFORM_NOT_STARTED or PLATFORM_DIED; the child has told why on stderr.
     """
     command = [sys.executable, "-m", "synapsenet_cli", "dev", "--port", "0", "--http-port", "0", "--data-dir", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
+        is_over = threading.Event()
         try:
-            yield _address(child.stdout.readline()), _address(child.stdout.readline()).removeprefix("http://")
+            addresses = _address(child.stdout.readline()), _address(child.stdout.readline()).removeprefix("http://")
+            threading.Thread(target=_interrupt_at_death, args=(child, is_over), daemon=True).start()
+            yield addresses
+        except KeyboardInterrupt:
+            if child.poll() is None:
+                raise
+            raise Unavailable(
+                "PLATFORM_DIED", f"the platform ended with {child.returncode}", remedy="see the lines above, and try again"
+            ) from None
         finally:
+            is_over.set()
             _stop(child)
+
+
+def _interrupt_at_death(child: subprocess.Popen[str], is_over: threading.Event) -> None:
+    """Let nobody wait for the answer of a platform that is gone, should the connection not have told."""
+    child.wait()
+    if not is_over.wait(_TOLD_S):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _address(line: str) -> str:

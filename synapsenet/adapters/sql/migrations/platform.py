@@ -89,3 +89,8 @@ def add_participation(op: ModuleType) -> None:
         sa.Column("model_id", sa.String, primary_key=True),
         sa.Column("fence", sa.BigInteger, nullable=False),
     )
+
+
+def add_traces(op: ModuleType) -> None:
+    """The trace that an event was committed in: the third revision of an area calls this."""
+    op.add_column("outbox", sa.Column("trace", sa.String))

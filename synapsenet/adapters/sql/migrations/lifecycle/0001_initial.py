@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from synapsenet.adapters.sql.migrations.platform import add_sequencing, create_platform_tables
+from synapsenet.adapters.sql.migrations.platform import add_sequencing, add_traces, create_platform_tables
 from synapsenet.adapters.sql.tables import RowNumber, UtcDateTime
 
 revision = "0001"
@@ -13,6 +13,7 @@ down_revision = None
 def upgrade() -> None:
     create_platform_tables(op)
     add_sequencing(op)
+    add_traces(op)
     _versions()
     _operations()
     _history()
