@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from synapsenet.clock import Clock
-from synapsenet.errors import DeadlineExceeded, SynapseError
+from synapsenet.errors import Aborted, DeadlineExceeded, SynapseError
 from synapsenet.platform.artifacts import Artifact, ArtifactStore
 from synapsenet.platform.paging import LARGEST_SIZE, PageRequest
 from synapsenet.platform.work import WorkFactory
@@ -18,6 +18,8 @@ from synapsenet.training.ports import TrainingWork, VersionLife
 from synapsenet.training.recording import insist
 
 _GIVEN_UP = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+_AGAIN_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +63,15 @@ class Abandonment:
         self._work = work
         self._clock = clock
         self._timeout = options.lifecycle_timeout_s
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue()  # no more than jobs that ended while the coordinator was away
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(LARGEST_SIZE)
 
     def add(self, job: Job) -> None:
         """The job is over; nothing is told of one that succeeded or makes no version."""
-        if job.spec.model_version is not None and job.state in _GIVEN_UP:
+        if job.spec.model_version is None or job.state not in _GIVEN_UP:
+            return
+        if self._jobs.full():
+            _log.error("the coordinator hears of the end of %s after the next start only: too many wait before it", job.id)
+        else:
             self._jobs.put_nowait(job)
 
     async def recall(self) -> None:
@@ -81,6 +87,10 @@ class Abandonment:
             job = await self._jobs.get()
             try:
                 await insist(partial(self._tell, job), self._clock)
+            except (Aborted, DeadlineExceeded) as error:  # who holds the model goes first
+                _log.warning("the end of %s is told again: %s", job.id, error.public)
+                await self._clock.sleep(_AGAIN_S)
+                self.add(job)
             except SynapseError as refusal:
                 _log.warning("the version of %s stays as it is: %s", job.id, refusal.public)
 
@@ -93,8 +103,7 @@ class Abandonment:
             async with asyncio.timeout(self._timeout):
                 await self._life.fail(version, job.id, failure)
         except TimeoutError:
-            _log.warning("the coordinator did not hear in time that %s ended", job.id)
-            self._jobs.put_nowait(job)
+            raise _silent("the coordinator of model versions did not answer in time") from None
 
 
 def undelivered(error: SynapseError) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import grpc
 
@@ -19,6 +20,7 @@ from synapsenet_api.registry.v1 import registry_service_pb2 as registry_pb
 from synapsenet_api.registry.v1.artifact_pb2 import ARTIFACT_FORMAT_SAFETENSORS
 from synapsenet_api.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from synapsenet_servers.peers.failures import asked
+from synapsenet_servers.translate.times import to_duration
 
 _LIFECYCLE = "lifecycle"
 _TRAIN = "train"
@@ -35,6 +37,7 @@ class GrpcVersionLife(VersionLife):
         self._lifecycle = LifecycleServiceStub(lifecycle)
         self._registry = RegistryServiceStub(registry)
         self._timeout = options.lifecycle_timeout_s
+        self._patience = to_duration(timedelta(seconds=options.lifecycle_timeout_s / 2))
         self._delivery_timeout = options.delivery_timeout_s
 
     async def require(self, version: ModelVersion) -> None:
@@ -55,7 +58,7 @@ class GrpcVersionLife(VersionLife):
             model_id=version.model_id,
             version=version.version,
             event=_TRAIN,
-            intent=pb.Intent(reason=f"trained by {job_id}"),
+            intent=pb.Intent(reason=f"trained by {job_id}", wait=self._patience),
             request_id=f"{job_id}/{_TRAIN}",
         )
         await asked(self._lifecycle.TransitionVersion(request, timeout=self._timeout), _LIFECYCLE)
@@ -82,7 +85,7 @@ class GrpcVersionLife(VersionLife):
             version=version.version,
             event=_FAIL,
             condition=Condition(reason=failure.reason, message=failure.message),
-            intent=pb.Intent(reason=f"{job_id} ended"),
+            intent=pb.Intent(reason=f"{job_id} ended", wait=self._patience),
             request_id=f"{job_id}/{_FAIL}",
         )
         try:

@@ -182,7 +182,6 @@ async def test_a_wrong_spec_is_refused_by_the_name_of_its_field(
         {"checkpointing": job_pb2.Checkpointing(durability=job_pb2.DURABILITY_WAL)},
         {"parameter_server_shards": 2},
         {"shared_memory": True},
-        {"model_version": job_pb2.ModelVersionTarget(model_id="digits", version=1)},
     ],
     ids=lambda changes: next(iter(changes)),
 )
