@@ -167,7 +167,8 @@ class Coordinator:
         check_guards(rule, facts)
         if not rule.saga:
             return await self._taken(status, rule, condition, caller, request)
-        operation = await self._begun(facts, rule.event, DeployWish().input, caller, Patience(wait=patience.wait), Request())
+        wait = Patience(wait=patience.wait)
+        operation = await self._begun(facts.model_id, version, rule.event, DeployWish().input, caller, wait, Request())
         ended = await self._desk.wait(operation.id, timeout=None)
         if ended.state is not OperationState.SUCCEEDED and ended.failure is not None:
             raise as_error(ended.failure)
@@ -192,32 +193,27 @@ class Coordinator:
         self, model: str, version: int, wish: ValidationWish, caller: Caller, patience: Patience, request: Request
     ) -> Operation:
         """Have a version prove itself; see `Runner.begin` for what is raised, beside NotFound."""
-        facts = await self._catalogue.find(model, version)
-        return await self._begun(facts, "validate", wish.input, caller, patience, request)
+        return await self._begun(model, version, "validate", wish.input, caller, patience, request)
 
     async def deploy(
         self, model: str, version: int, wish: DeployWish, caller: Caller, patience: Patience, request: Request
     ) -> Operation:
         """Bring a version to serving; see `Runner.begin` for what is raised, beside NotFound."""
-        facts = await self._catalogue.find(model, version)
-        return await self._begun(facts, "deploy", wish.input, caller, patience, request)
+        return await self._begun(model, version, "deploy", wish.input, caller, patience, request)
 
     async def undeploy(self, model: str, version: int, caller: Caller, patience: Patience, request: Request) -> Operation:
         """Take a version out of traffic; see `Runner.begin` for what is raised, beside NotFound."""
-        facts = await self._catalogue.find(model, version)
-        return await self._begun(facts, "undeploy", {}, caller, patience, request)
+        return await self._begun(model, version, "undeploy", {}, caller, patience, request)
 
     async def promote(
         self, model: str, version: int, wish: DeployWish, caller: Caller, patience: Patience, request: Request
     ) -> Operation:
         """Shift traffic towards a version that serves; see `Runner.begin` for what is raised, beside NotFound."""
-        facts = await self._catalogue.find(model, version)
-        return await self._begun(facts, "promote", wish.input, caller, patience, request)
+        return await self._begun(model, version, "promote", wish.input, caller, patience, request)
 
     async def archive(self, model: str, version: int, caller: Caller, patience: Patience, request: Request) -> Operation:
         """End a version's life; see `Runner.begin` for what is raised, beside NotFound."""
-        facts = await self._catalogue.find(model, version)
-        return await self._begun(facts, "archive", {}, caller, patience, request)
+        return await self._begun(model, version, "archive", {}, caller, patience, request)
 
     async def roll_back(
         self, model: str, version: int | None, caller: Caller, patience: Patience, request: Request
@@ -227,6 +223,8 @@ class Coordinator:
         Raises:
             FailedPrecondition: NOTHING_TO_ROLL_BACK_TO; and see `Runner.begin`, beside NotFound.
         """
+        if (earlier := await self._beginning.earlier(request)) is not None:
+            return earlier
         model_id = await self._catalogue.model_id(model)
         if version is None:
             version = await self._work.read(lambda tx: _before(tx, model_id))
@@ -237,12 +235,14 @@ class Coordinator:
                 field="version",
                 remedy="deploy the version that is to serve",
             )
-        facts = await self._catalogue.find(model_id, version)
-        return await self._begun(facts, "roll_back", DeployWish().input, caller, patience, request)
+        return await self._begun(model_id, version, "roll_back", DeployWish().input, caller, patience, request)
 
     async def _begun(
-        self, facts: VersionFacts, event: str, given: Json, caller: Caller, patience: Patience, request: Request
+        self, model: str, version: int, event: str, given: Json, caller: Caller, patience: Patience, request: Request
     ) -> Operation:
+        if (earlier := await self._beginning.earlier(request)) is not None:
+            return earlier
+        facts = await self._catalogue.find(model, version)
         now = self._clock.now()
         draft = Operation(
             id=self._ids.next(),

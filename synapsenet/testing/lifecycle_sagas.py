@@ -240,6 +240,21 @@ class SagaContract:
         await stage.ended(back)
         assert await stage.states() == {1: "serving", 2: "registered"}
 
+    async def test_a_roll_back_asked_for_twice_goes_back_once(self, stage: Stage) -> None:
+        await stage.ended(await stage.deploy(1))
+        await stage.ended(await stage.deploy(2))
+        request = Request("back-1", b"body")
+        first = await stage.lifecycle.coordinator.roll_back("digits", None, Caller(), Patience(), request)
+        await stage.ended(first)
+        again = await stage.lifecycle.coordinator.roll_back("digits", None, Caller(), Patience(), request)
+        assert again.id == first.id
+        assert await stage.states() == {1: "serving", 2: "registered"}
+
+    async def test_a_request_id_is_asked_for_before_the_version_that_it_names_now(self, stage: Stage) -> None:
+        await stage.ended(await stage.deploy(1, request=Request("deploy-1", b"body")))
+        with pytest.raises(AlreadyExists):
+            await stage.deploy(99, request=Request("deploy-1", b"another"))
+
     async def test_there_must_be_something_to_roll_back_to(self, stage: Stage) -> None:
         await stage.ended(await stage.deploy(1))
         with pytest.raises(FailedPrecondition, match="no other version of model digits has served"):
