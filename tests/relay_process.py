@@ -86,7 +86,15 @@ class FaultyLog(SqlRelayLog):
         self.at -= 1
         if self.at == 0 and self.fault:
             os.kill(os.getpid(), signal.SIGKILL if self.fault == "die" else signal.SIGSTOP)
-        await super().settle(shard, token, position=position, parked=parked)
+        # What was about to be written is written, though its relay may hear first that its lease is gone.
+        settling = asyncio.ensure_future(super().settle(shard, token, position=position, parked=parked))
+        settling.add_done_callback(_tell_refusal)
+        await asyncio.shield(settling)
+
+
+def _tell_refusal(settling: asyncio.Future[None]) -> None:
+    if not settling.cancelled() and (refusal := settling.exception()) is not None:
+        logging.warning("a mark is refused: %s", refusal)
 
 
 async def relay(places: Places, *, fault: str, at: int) -> None:
