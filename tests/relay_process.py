@@ -37,6 +37,8 @@ from synapsenet_servers.translate.events import event_encoder
 from tests.contract.databases import in_background
 from tests.contract.sql.ledger import AREA, REVISIONS, SqlLedgerWork, metadata
 
+_LOG = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parents[1]
 LEASE_S = 3.0
 BATCH = 25
@@ -94,7 +96,7 @@ class FaultyLog(SqlRelayLog):
 
 def _tell_refusal(settling: asyncio.Future[None]) -> None:
     if not settling.cancelled() and (refusal := settling.exception()) is not None:
-        logging.warning("a mark is refused: %s", refusal)
+        _LOG.warning("a mark is refused: %s", refusal)
 
 
 async def relay(places: Places, *, fault: str, at: int) -> None:
