@@ -52,6 +52,7 @@ class Beginning:
             model_name=facts.model_name,
             version=facts.version,
             state=state,
+            reason=caller.reason,
             entered_at=now,
             updated_at=now,
         )

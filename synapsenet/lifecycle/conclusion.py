@@ -42,7 +42,7 @@ class Conclusion:
             self._compensated(tx, status, new, at)
         elif new.state is OperationState.NEEDS_ATTENTION and new.failure is not None:
             worry = as_condition(new.failure, new.id, needs_attention=True)
-            amend(tx, status, status.with_condition(OWN, worry, at))
+            amend(tx, status, status.with_condition(OWN, worry, at), reason=new.caller.reason)
 
     def deadline(self, operation: Operation) -> datetime | None:
         """When the operation must turn back; None: its steps' own timeouts alone bound it."""
@@ -78,7 +78,8 @@ class Conclusion:
         if operation.failure is not None and operation.failure.reason != CANCELLED:
             wrong = as_condition(operation.failure, operation.id)
         if self._machine.states[self._machine.ending(operation.source, operation.event).target].timeout is None:
-            amend(tx, status, replace(status.with_condition(OWN, wrong, at), operation_id="", updated_at=at))
+            left = replace(status.with_condition(OWN, wrong, at), operation_id="", updated_at=at)
+            amend(tx, status, left, reason=operation.caller.reason)
         else:
             rule = self._machine.failure_exit(status.state)
             take(tx, status, rule, caller=operation.caller, at=at, condition=wrong, operation=operation)

@@ -160,7 +160,7 @@ class Coordinator:
         facts = await self._catalogue.find(model, version)
         status = await self._settled(facts, caller, patience)
         if self._machine.states[status.state].original == state:
-            return await self._conditioned(status, condition, request)
+            return await self._conditioned(status, condition, caller, request)
         rule = self._machine.between(status.state, state)
         if rule is None or rule.by_saga:
             raise self._not_allowed(status, state)
@@ -307,11 +307,14 @@ class Coordinator:
         await self._projector.until_shown(taken)
         return taken
 
-    async def _conditioned(self, status: VersionStatus, condition: Condition | None, request: Request) -> VersionStatus:
+    async def _conditioned(
+        self, status: VersionStatus, condition: Condition | None, caller: Caller, request: Request
+    ) -> VersionStatus:
         now = self._clock.now()
 
         def commit(tx: LifecycleWork) -> VersionStatus:
-            return tx.once(request, VersionStatus, lambda: amend(tx, status, status.with_condition(OWN, condition, now)))
+            wished = status.with_condition(OWN, condition, now)
+            return tx.once(request, VersionStatus, lambda: amend(tx, status, wished, reason=caller.reason))
 
         kept = await self._work.run(commit)
         await self._projector.until_shown(kept)

@@ -38,6 +38,7 @@ def take(
         state=rule.target,
         operation_id="" if ended else operation.id if operation else "",
         traffic=old.traffic if traffic is None else traffic,
+        reason=caller.reason,
         entered_at=at,
         updated_at=at,
     )
@@ -82,13 +83,16 @@ def adopt(tx: LifecycleWork, status: VersionStatus, *, caller: Caller) -> Versio
     return numbered
 
 
-def amend(tx: LifecycleWork, old: VersionStatus, new: VersionStatus) -> VersionStatus:
-    """Keep what else changed in a version: its conditions, its traffic, the operation at work on it.
+def amend(tx: LifecycleWork, old: VersionStatus, new: VersionStatus, *, reason: str = "") -> VersionStatus:
+    """Keep what else changed in a version: its conditions (`reason` says why), its traffic, the operation at work on it.
 
     Raises:
         Aborted: VERSION_CHANGED.
     """
-    return old if new == old else _numbered(tx, old, new, ConditionChanged(status=new))
+    if new == old:
+        return old
+    told = new if new.conditions == old.conditions else replace(new, reason=reason)
+    return _numbered(tx, old, told, ConditionChanged(status=told))
 
 
 def accept(tx: LifecycleWork, operation: Operation) -> Operation:

@@ -62,6 +62,7 @@ class VersionStatus:
         operation_id: the operation that is at work on it; empty: none.
         traffic: the fraction of the model's traffic that is routed to it.
         sequence: the number of the model's newest event that is about this version.
+        reason: why its state or a condition last changed, in the words of whoever wanted it; empty: nobody said.
         entered_at: since when it is in its state.
         updated_at: when the state or a condition last changed.
     """
@@ -74,6 +75,7 @@ class VersionStatus:
     operation_id: str = ""
     traffic: float = 0.0
     sequence: int = 0
+    reason: str = ""
     entered_at: datetime
     updated_at: datetime
 

@@ -15,6 +15,7 @@ from synapsenet.lifecycle.beginning import Beginning
 from synapsenet.lifecycle.events import OperationChanged
 from synapsenet.lifecycle.execution import Execution, Tools
 from synapsenet.lifecycle.failures import as_failure
+from synapsenet.lifecycle.forgetting import Forgetting
 from synapsenet.lifecycle.ledger import accept, change
 from synapsenet.lifecycle.model import Operation, OperationState
 from synapsenet.lifecycle.overdue import Overdue
@@ -41,6 +42,7 @@ class Runner:
         tools: Tools,
         beginning: Beginning,
         overdue: Overdue,
+        forgetting: Forgetting,
         sagas: SagaCatalogue,
         locks: Locks,
         feed: EventFeed,
@@ -48,6 +50,7 @@ class Runner:
         self._tools = tools
         self._beginning = beginning
         self._overdue = overdue
+        self._forgetting = forgetting
         self._sagas = sagas
         self._locks = locks
         self._feed = feed
@@ -79,13 +82,14 @@ class Runner:
         return self._tasks.get(operation_id)
 
     async def keep(self) -> None:
-        """Take over what nobody carries on, for ever."""
+        """Take over what nobody carries on, end what takes too long, and forget what ended long ago, for ever."""
         while True:
             try:
                 for operation in await self._tools.work.read(lambda tx: tx.operations.unended()):
                     if operation.id not in self._tasks and not self._is_stopped:
                         self._spawn(operation.id, self._resume(operation.id))
                 await self._overdue.end()
+                await self._forgetting.forget()
             except SynapseError as error:
                 _log.warning("operations that nobody carries on are not looked for: %s", error.public)
             await self._tools.clock.sleep(self._tools.options.sweep_s)

@@ -11,6 +11,7 @@ from synapsenet.lifecycle.beginning import Beginning
 from synapsenet.lifecycle.conclusion import Conclusion
 from synapsenet.lifecycle.coordinator import Coordinator
 from synapsenet.lifecycle.execution import Tools
+from synapsenet.lifecycle.forgetting import Forgetting
 from synapsenet.lifecycle.machine import StateMachine
 from synapsenet.lifecycle.operations import OperationDesk
 from synapsenet.lifecycle.options import LifecycleOptions
@@ -72,7 +73,15 @@ def compose(
     beginning = Beginning(machine=machine, sagas=sagas, work=work, catalogue=catalogue, participants=everybody, clock=clock)
     tools = Tools(work=work, participants=everybody, conclusion=Conclusion(machine), clock=clock, options=options)
     overdue = Overdue(machine=machine, work=work, clock=clock)
-    runner = Runner(tools=tools, beginning=beginning, overdue=overdue, sagas=sagas, locks=locks, feed=feed)
+    runner = Runner(
+        tools=tools,
+        beginning=beginning,
+        overdue=overdue,
+        forgetting=Forgetting(work=work, clock=clock, options=options),
+        sagas=sagas,
+        locks=locks,
+        feed=feed,
+    )
     desk = OperationDesk(work=work, feed=feed, machine=machine, projector=projector, runner=runner, clock=clock)
     coordinator = Coordinator(
         machine=machine,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from synapsenet.lifecycle.model import Caller, OperationState, StepState
 from synapsenet.lifecycle.ports import StepCall
 from synapsenet.lifecycle.wishes import DeployWish, Patience
 from synapsenet.platform.work import ANONYMOUS, Request
-from synapsenet.testing.lifecycle_stage import DEADLINE, Stage, failing
+from synapsenet.testing.lifecycle_stage import DEADLINE, OPTIONS, Stage, failing
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
 
@@ -30,7 +31,7 @@ class SagaContract:
         assert stage.troupe.done("execute") == FORWARD
         assert await stage.states() == {1: "serving"}
         assert (await stage.status(1)).traffic == 1.0
-        assert stage.shelf.shown[1].state == "serving"
+        assert (stage.shelf.shown[1].state, stage.shelf.shown[1].reason) == ("serving", "because")
 
     async def test_what_undoing_needs_is_recorded_before_a_step_is_carried_out(self, stage: Stage) -> None:
         await stage.ended(await stage.deploy(1))
@@ -271,6 +272,17 @@ class SagaContract:
             ended = await successor.ended(operation)
             assert ended.state is OperationState.SUCCEEDED
             assert successor.troupe.done("execute") == FORWARD[2:]  # what was done is not done again
+            assert await successor.states() == {1: "serving"}
+
+    async def test_operations_that_are_past_the_days_they_are_kept_for_are_forgotten(
+        self, stage: Stage, open_stage: OpenStage
+    ) -> None:
+        ended = await stage.ended(await stage.deploy(1))
+        async with open_stage(options=replace(OPTIONS, operations_days=0)) as successor, asyncio.timeout(DEADLINE):
+            with pytest.raises(NotFound) as gone:
+                while await successor.lifecycle.desk.get(ended.id):
+                    await asyncio.sleep(0.01)
+            assert gone.value.reason == "OPERATION_UNKNOWN"
             assert await successor.states() == {1: "serving"}
 
 

@@ -49,6 +49,13 @@ class CoordinatorContract:
     async def test_the_registry_shows_a_move_before_its_caller_is_answered(self, stage: Stage) -> None:
         moved = await move(stage, "train")
         assert stage.shelf.shown[1] == moved
+        assert stage.shelf.shown[1].reason == ADA.reason
+
+    async def test_the_registry_is_told_why_a_condition_changed_and_not_why_something_else_did(self, stage: Stage) -> None:
+        await move(stage, "train")
+        assert (await bring(stage, "training", condition=DRIFT)).reason == ADA.reason
+        reported = await stage.lifecycle.coordinator.report_condition(MODEL, 1, "inference/replica-1", DRIFT)
+        assert reported.reason == ""
 
     async def test_a_registry_that_is_away_does_not_hold_moves_up_and_is_told_later(self, stage: Stage) -> None:
         await stage.lifecycle.coordinator.status("digits", 1)

@@ -67,6 +67,7 @@ class GrpcCatalogue(Catalogue):
             condition=None if status.condition is None else _condition(status.condition),
             sequence=status.sequence,
             change_time=to_timestamp(status.updated_at),
+            reason=status.reason,
         )
         await asked(self._control.KeepVersionState(request, timeout=self._timeout), "registry")
 

@@ -10,12 +10,18 @@ from synapsenet.adapters.sql.lifecycle import SqlLifecycleWork, metadata
 from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.testing.clock import FakeClock
 from synapsenet.testing.lifecycle import HistoryRecordsContract, OperationRecordsContract, VersionRecordsContract
+from synapsenet.testing.lifecycle_forgetting import ForgettingContract
 from tests.contract.databases import OpenRecords
 
 
 @pytest.fixture
-async def work(records: OpenRecords) -> AsyncIterator[SqlWork[SqlLifecycleWork]]:
-    async with records("lifecycle", metadata=metadata, unit=SqlLifecycleWork, clock=FakeClock()) as opened:
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def work(records: OpenRecords, clock: FakeClock) -> AsyncIterator[SqlWork[SqlLifecycleWork]]:
+    async with records("lifecycle", metadata=metadata, unit=SqlLifecycleWork, clock=clock) as opened:
         yield opened
 
 
@@ -28,4 +34,8 @@ class TestSqlOperationRecords(OperationRecordsContract):
 
 
 class TestSqlHistoryRecords(HistoryRecordsContract):
+    """The shared suite."""
+
+
+class TestSqlForgetting(ForgettingContract):
     """The shared suite."""
