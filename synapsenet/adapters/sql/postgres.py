@@ -4,6 +4,9 @@ An advisory lock that a transaction holds to its end gives each unit of work its
 sees all before it and none beside it, as on SQLite. (SERIALIZABLE promises the same and has small tables' transactions fail:
 measured, more failed than succeeded from four writers on.) The lock comes in one round trip with BEGIN.
 
+A process that hangs in the middle of its turn, stopped or starved, has it taken back by the server after `idle_s`: else all others
+would wait for as long as the slowest transaction may take.
+
 When the connection breaks during COMMIT, nobody has said whether it was carried out: a mark that the transaction left tells,
 looked for on another connection.
 """
@@ -34,7 +37,6 @@ from synapsenet.errors import FailedPrecondition, Internal, Unavailable
 T = TypeVar("T")
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BESIDE = "BEGIN"
 _PAUSE_S = 0.05
 _PROBES = 127  # a second apart; the kernel takes no more
 
@@ -52,7 +54,8 @@ class PostgresDatabase(Database):
     def __init__(self, area: str, options: PostgresOptions) -> None:
         self.name = area
         self._options = options
-        self._turn = f"BEGIN; SELECT pg_advisory_xact_lock({lock_key('work', area)})"
+        self._beside = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {round(options.idle_s * 1_000)}"
+        self._turn = f"{self._beside}; SELECT pg_advisory_xact_lock({lock_key('work', area)})"
         self._marks, self._tending_marks = CommitMarks(area, "work"), CommitMarks(area, "tend")
         engine = self._engine = _engine(area, options)
         self.engines = (engine,)
@@ -81,7 +84,7 @@ class PostgresDatabase(Database):
 
     async def tend(self, job: Callable[[Connection], T], *, relaxed: bool = False) -> T:
         marks = self._tending_marks
-        return await self._tending.run(lambda session: self._commit(session, _BESIDE, job, relaxed=relaxed, marks=marks))
+        return await self._tending.run(lambda session: self._commit(session, self._beside, job, relaxed=relaxed, marks=marks))
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         return await self._reading.run(lambda session: self._read(session, query))

@@ -20,6 +20,8 @@ class PostgresOptions:
         silence_s: seconds without a sign of life from the other machine, however busy, after which either side takes a
             connection for broken; at least 2. Keep it below `wait_s`: a machine that is cut off may have had its turn to write.
         statement_s: seconds after which the server ends a statement.
+        idle_s: seconds that may pass between two statements of whoever has its turn to write; then the server takes the turn
+            back, as from a process that hangs. No longer than `lifecycle.lease_s` holds, whatever is set.
         transaction_s: seconds after which a transaction is given up and its connection cut, whatever the server does.
         outcome_s: seconds to go on asking what became of a commit whose connection broke.
     """
@@ -31,5 +33,6 @@ class PostgresOptions:
     connect_s: float = 5.0
     silence_s: float = 4.0
     statement_s: float = 20.0
+    idle_s: float = 4.0
     transaction_s: float = 30.0
     outcome_s: float = 10.0
