@@ -25,26 +25,32 @@ from synapsenet.lifecycle.audit import Entry, entry_of
 from synapsenet.lifecycle.model import Caller, Json, Operation, VersionStatus
 from synapsenet.lifecycle.options import LifecycleOptions
 from synapsenet.lifecycle.ports import LifecycleWork, Participant, StepCall
+from synapsenet.lifecycle.saga import Saga, SagaCatalogue
 from synapsenet.lifecycle.sagas import INFERENCE, REGISTRY, SAGAS
 from synapsenet.lifecycle.service import Lifecycle, compose
 from synapsenet.lifecycle.table import MACHINE
 from synapsenet.platform.events import EventFeed
 from synapsenet.platform.work import Request, WorkFactory
 from synapsenet.testing.lifecycle_history import Write
+from synapsenet_api.lifecycle.v1.lifecycle_service_pb2_grpc import add_LifecycleServiceServicer_to_server
 from synapsenet_servers.bootstrap.participation import participation
+from synapsenet_servers.bootstrap.role import Service
 from synapsenet_servers.peers.lifecycle import GrpcParticipant
 from synapsenet_servers.server import Server
 from synapsenet_servers.server_options import ServerOptions
+from synapsenet_servers.servicers.lifecycle import Coordination
 from tests.chaos.lifecycle.points import Gate, Point, die, recorded
 from tests.chaos.lifecycle.scripts import Library, Script
 from tests.chaos.lifecycle.stores import Places, opened
 from tests.chaos.lifecycle.theatre import Player, players, written
+from tests.chaos.lifecycle.troubles import Told, Trouble
 from tests.contract.databases import sqlite_records
 
 T = TypeVar("T")
 
 CLOCK = SystemClock()
 POSITIONED_S = 10.0
+LONGEST_WAIT_S = 30.0
 OPTIONS = LifecycleOptions(lease_s=1.0, sweep_s=0.1, first_pause_s=0.4, longest_pause_s=0.8, records_pause_s=0.1)
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -144,7 +150,8 @@ class MortalParticipant(Participant):
 class Mortal:
     """A coordinator in the middle of its process."""
 
-    def __init__(self, lifecycle: Lifecycle, work: MortalWork, gate: Gate) -> None:
+    def __init__(self, lifecycle: Lifecycle, work: MortalWork, gate: Gate, stack: AsyncExitStack) -> None:
+        self._stack = stack
         self._lifecycle = lifecycle
         self._work = work
         self._gate = gate
@@ -169,6 +176,12 @@ class Mortal:
                 return [f"{operation.title} is {operation.state.value}" for operation in left]
             await asyncio.sleep(0.02)
         return []
+
+    async def serve(self) -> str:
+        """Answer calls from now on as the platform does; the address."""
+        server = Server(coordination(self._lifecycle), ["127.0.0.1:0"], options=ServerOptions(drain_s=0.1))
+        await self._stack.enter_async_context(server.serving())
+        return f"127.0.0.1:{server.ports[0]}"
 
     async def refusals(self) -> int:
         """How often the database refused this process because another had taken a model over."""
@@ -201,7 +214,9 @@ async def log_of(feed: EventFeed) -> list[Entry]:
 
 
 @asynccontextmanager
-async def coordinating(places: Places, gate: Gate, *, options: LifecycleOptions = OPTIONS) -> AsyncIterator[Mortal]:
+async def coordinating(
+    places: Places, gate: Gate, *, options: LifecycleOptions = OPTIONS, sagas: SagaCatalogue = SAGAS
+) -> AsyncIterator[Mortal]:
     """A coordinator at work inside an `async with`."""
     async with AsyncExitStack() as stack:
         work, locks = await stack.enter_async_context(opened(places))
@@ -210,7 +225,7 @@ async def coordinating(places: Places, gate: Gate, *, options: LifecycleOptions 
         asked = {name: MortalParticipant(GrpcParticipant(name, channel), gate) for name in (INFERENCE, REGISTRY)}
         lifecycle = compose(
             MACHINE,
-            SAGAS,
+            sagas,
             work=mortal,
             feed=work.feed,
             locks=locks,
@@ -224,7 +239,8 @@ async def coordinating(places: Places, gate: Gate, *, options: LifecycleOptions 
         runs = (lifecycle.runner.keep, lifecycle.runner.listen, lifecycle.projector.run)
         tasks = [asyncio.create_task(run()) for run in runs]
         try:
-            yield Mortal(lifecycle, mortal, gate)
+            async with AsyncExitStack() as served:
+                yield Mortal(lifecycle, mortal, gate, served)
         finally:
             await lifecycle.runner.stop()
             for task in tasks:
@@ -232,7 +248,7 @@ async def coordinating(places: Places, gate: Gate, *, options: LifecycleOptions 
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _answer(connection: Connection, commands: dict[str, Callable[..., Awaitable[Any]]]) -> None:
+async def answer(connection: Connection, commands: dict[str, Callable[..., Awaitable[Any]]]) -> None:
     """Do what the test says, until it says nothing more."""
     loop = asyncio.get_running_loop()
     connection.send("ready")
@@ -242,18 +258,28 @@ async def _answer(connection: Connection, commands: dict[str, Callable[..., Awai
         except EOFError:
             return
         try:
-            answer = await commands[name](*arguments)
+            given = await commands[name](*arguments)
         except SynapseError as error:
-            answer = error.public
-        connection.send(answer)
+            given = error.public
+        connection.send(given)
 
 
-def run_coordinator(connection: Connection, places: Places) -> None:
+def coordination(lifecycle: Lifecycle) -> list[Service]:
+    """The coordinator on the wire."""
+    servicer = Coordination(lifecycle, longest_wait_s=LONGEST_WAIT_S)
+    name = "synapsenet.lifecycle.v1.LifecycleService"
+    return [Service(name=name, servicer=servicer, add=add_LifecycleServiceServicer_to_server)]
+
+
+def run_coordinator(
+    connection: Connection, places: Places, *, options: LifecycleOptions = OPTIONS, sagas: Sequence[Saga] = SAGAS.all()
+) -> None:
     """A coordinator's process."""
 
     async def run() -> None:
-        async with coordinating(places, Gate({})) as mortal:
-            await _answer(connection, {name: getattr(mortal, name) for name in ("begin", "settle", "entries", "refusals")})
+        async with coordinating(places, Gate({}), options=options, sagas=SagaCatalogue(sagas)) as mortal:
+            commands = ("begin", "settle", "entries", "refusals", "serve")
+            await answer(connection, {name: getattr(mortal, name) for name in commands})
 
     asyncio.run(run())
 
@@ -267,7 +293,16 @@ def run_participants(connection: Connection, places: Places) -> None:
             cast: Sequence[Player] = players(work)
 
             async def doom(deadlines: dict[str, Point]) -> None:
-                Player.gate = Gate(deadlines)
+                Player.gate.set(deadlines)
+
+            async def halt(deadlines: dict[str, Point]) -> None:
+                Player.gate.set(deadlines, signal.SIGSTOP)
+
+            async def trouble(troubles: dict[str, list[Trouble]]) -> None:
+                Player.troubles.set(troubles)
+
+            async def calls() -> dict[Told, int]:
+                return dict(Player.troubles.calls)
 
             async def refusals() -> int:
                 return Player.refused
@@ -277,7 +312,15 @@ def run_participants(connection: Connection, places: Places) -> None:
 
             server = Server([participation(cast)], [places.socket], options=ServerOptions(drain_s=0.1))
             async with server.serving():
-                await _answer(connection, {"doom": doom, "writes": writes, "refusals": refusals})
+                commands = {
+                    "doom": doom,
+                    "halt": halt,
+                    "trouble": trouble,
+                    "calls": calls,
+                    "writes": writes,
+                    "refusals": refusals,
+                }
+                await answer(connection, commands)
             for player in cast:
                 await player.close()
 

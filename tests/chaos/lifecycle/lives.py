@@ -5,18 +5,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from tests.chaos.lifecycle.stores import Places
 
 ANSWER_S = 60.0
 END_S = 10.0
+STOPPED_S = 30.0
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["pytest", "tests.chaos.lifecycle.killed"])
+_context.set_forkserver_preload(
+    ["pytest", "tests.chaos.lifecycle.killed", "tests.chaos.lifecycle.callers", "tests.chaos.lifecycle.relaying"]
+)
 
 
 class Life:
@@ -52,6 +57,13 @@ class Life:
     def pause(self) -> None:
         """SIGSTOP."""
         os.kill(self._pid, signal.SIGSTOP)
+
+    def until_stopped(self) -> None:
+        """Wait until it stopped itself."""
+        until = time.monotonic() + STOPPED_S
+        while "T (stopped)" not in Path(f"/proc/{self._pid}/status").read_text():
+            assert time.monotonic() < until, "it goes on"
+            time.sleep(0.05)
 
     def resume(self) -> None:
         """SIGCONT."""

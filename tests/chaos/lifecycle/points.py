@@ -34,6 +34,10 @@ class Point:
     who: str = "coordinator"
 
 
+NOWHERE = Point(saga="", fails_at="", what="", when="")
+"""Of a model that nobody is to die of."""
+
+
 def points(sagas: Iterable[Saga], *, everywhere: bool) -> Iterator[Point]:
     """Each point once; of the ways back the longest, or, `everywhere`, the one from each step."""
     for saga in sagas:

@@ -16,6 +16,7 @@ from synapsenet.adapters.sql.lifecycle import SqlLifecycleWork, metadata
 from synapsenet.adapters.sql.locks import SqlLocks
 from synapsenet.adapters.sql.postgres_options import PostgresOptions
 from synapsenet.adapters.sql.postgres_server import open_postgres, postgres_records
+from synapsenet.adapters.sql.retention import Retention
 from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.clock import SystemClock
 from synapsenet.ids import RandomIds
@@ -34,12 +35,16 @@ class Places:
     Attributes:
         folder: for files, and the participants' socket.
         postgres: the database of the coordinators; empty: SQLite in the folder, for one of them.
-        etcd: where they take their locks; empty: a file, for one of them.
+        etcd: where they take their locks, several after commas; empty: a file, for one of them.
+        password: the file with the database's password, where it is reached by TCP.
+        kafka: the broker that a relay passes the events on to; empty: there is none.
     """
 
     folder: Path
     postgres: str = ""
     etcd: str = ""
+    password: str = ""
+    kafka: str = ""
 
     @property
     def socket(self) -> str:
@@ -62,7 +67,8 @@ async def opened(places: Places) -> AsyncIterator[tuple[SqlWork[SqlLifecycleWork
 
 
 async def _cluster(places: Places, stack: AsyncExitStack) -> tuple[SqlWork[SqlLifecycleWork], Locks]:
-    bounded = PostgresOptions(url=places.postgres, statement_s=2.0, transaction_s=3.0)  # one that hangs inside holds up all
+    # One that hangs inside holds up all.
+    bounded = PostgresOptions(url=places.postgres, password_file=places.password, statement_s=2.0, transaction_s=3.0)
     server = await stack.enter_async_context(open_postgres(bounded, CLOCK))
     options = EtcdOptions(endpoints=tuple(places.etcd.split(",")), session_ttl_s=SESSION_S, attempt_s=0.5, call_s=1.0)
     session = await stack.enter_async_context(open_session(options, clock=CLOCK, epochs=server.epochs))
@@ -72,5 +78,6 @@ async def _cluster(places: Places, stack: AsyncExitStack) -> tuple[SqlWork[SqlLi
         holder=str(os.getpid()),
         event_ids=RandomIds("event"),
         background=await stack.enter_async_context(in_background()),
+        retention=Retention(relayed=bool(places.kafka)),
     )
     return await stack.enter_async_context(records(AREA, metadata=metadata, unit=SqlLifecycleWork)), EtcdLocks(session)

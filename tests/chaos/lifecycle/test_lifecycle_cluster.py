@@ -5,30 +5,26 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from synapsenet.lifecycle.audit import audit
 from synapsenet.lifecycle.sagas import SAGAS
-from synapsenet.lifecycle.table import MACHINE
-from synapsenet.testing.lifecycle_history import refusable, unserved
 from tests.chaos.lifecycle.conftest import Judge
 from tests.chaos.lifecycle.killed import run_coordinator, run_participants
-from tests.chaos.lifecycle.lives import Life, reborn
-from tests.chaos.lifecycle.points import Point, points
+from tests.chaos.lifecycle.lives import reborn
+from tests.chaos.lifecycle.points import NOWHERE, Point, points
 from tests.chaos.lifecycle.scripts import Script
 from tests.chaos.lifecycle.stores import AREA, Places
+from tests.chaos.lifecycle.verdicts import check
 from tests.etcd_server import EtcdServer, etcd_server
 from tests.postgres_server import RunningPostgres, postgres_server
 
 SETTLED_S = 40.0
 TOGETHER = 10
 RESTARTS = int(os.environ.get("CHAOS_LIFECYCLE_RESTARTS", "2"))
-STOPPED_S = 30.0
-NOWHERE = Point(saga="", fails_at="", what="", when="")
 POINTS = tuple(point for point in points(SAGAS.all(), everywhere=False) if point.who == "coordinator")
 
 
@@ -51,23 +47,6 @@ def places(postgres: RunningPostgres, etcd: EtcdServer, tmp_path: Path) -> Place
     return Places(folder=tmp_path, postgres=postgres.url, etcd=etcd.endpoint)
 
 
-def check(judge: Judge, fault: str, faults: int, coordinator: Life, participants: Life, of: Mapping[str, Point]) -> None:
-    """Judge all that was written down."""
-    writes = participants.ask("writes")
-    wrong = [*refusable(writes), *unserved(writes, {model_id: Script.of(model_id).routes for model_id in of})]
-    entries = coordinator.ask("entries")
-    assert {entry.model_id for entry in entries} == set(of)
-    judge(fault, faults=faults, findings=audit(MACHINE, entries), also=wrong)
-
-
-def stopped(life: Life) -> None:
-    """Wait until it stopped itself."""
-    until = time.monotonic() + STOPPED_S
-    while "T (stopped)" not in Path(f"/proc/{life.process.pid}/status").read_text():
-        assert time.monotonic() < until, "it goes on"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("what", ["commit", "execute", "compensate"])
 def test_a_coordinator_that_hangs_past_its_lease_is_refused_whatever_it_was_about_to_do(
     what: str, places: Places, judge: Judge
@@ -83,7 +62,7 @@ def test_a_coordinator_that_hangs_past_its_lease_is_refused_whatever_it_was_abou
         reborn(run_coordinator, places) as successor,
     ):
         zombie.life.say("begin", batch, signal.SIGSTOP)
-        stopped(zombie.life)
+        zombie.life.until_stopped()
         assert successor.life.ask("settle", SETTLED_S) == []
         zombie.life.resume()
         zombie.life.heard()

@@ -22,6 +22,7 @@ from synapsenet.platform.work import Request
 from synapsenet.testing.lifecycle_history import Write
 from tests.chaos.lifecycle.points import Gate
 from tests.chaos.lifecycle.scripts import ACCURACY, Script
+from tests.chaos.lifecycle.troubles import Troubles
 
 TAKER = "participant"
 Effects = SqlWork[SqlInferenceWork]
@@ -57,6 +58,7 @@ class Scene:
 
     async def execute(self, call: StepCall, turn: Turn) -> Callable[[SqlInferenceWork], Json]:
         script = Script.of(call.model_id)
+        await Player.troubles.within(call.model_id, f"execute {call.step}")
         if script.fails_at == self._name:
             raise DataLoss("ARTIFACT_CORRUPT", "the script says that it fails")
 
@@ -69,6 +71,8 @@ class Scene:
         return last
 
     async def compensate(self, call: StepCall, compensation_input: Json, turn: Turn) -> Callable[[SqlInferenceWork], None]:
+        await Player.troubles.within(call.model_id, f"compensate {call.step}")
+
         def last(tx: SqlInferenceWork) -> None:
             now = present(tx, call.model_id)
             if self._name == "shift_traffic":
@@ -131,9 +135,11 @@ class Player(Participant[SqlInferenceWork]):
 
     Attributes:
         refused: calls with too low a fence.
+        troubles: what else goes wrong with steps.
     """
 
     gate = Gate({})
+    troubles = Troubles()
     refused = 0
 
     async def execute(self, call: StepCall, *, fence: int) -> Outcome:
@@ -144,6 +150,7 @@ class Player(Participant[SqlInferenceWork]):
         return await self._mortal(call, f"compensate {call.step}", undoing)
 
     async def _mortal(self, call: StepCall, what: str, carrying_out: Coroutine[Any, Any, Outcome]) -> Outcome:
+        self.troubles.count(call.model_id, what)
         with closing(carrying_out):
             await self.gate.pass_by(call.model_id, what, "before")
             try:
@@ -153,6 +160,7 @@ class Player(Participant[SqlInferenceWork]):
                 await self.gate.pass_by(call.model_id, what, "after")
                 raise
         await self.gate.pass_by(call.model_id, what, "after")
+        await self.troubles.before_answer(call.model_id, what)
         return outcome
 
 
