@@ -68,6 +68,14 @@ class MortalWork(WorkFactory[LifecycleWork]):
         self.refused = 0
 
     async def run(self, commit: Callable[[LifecycleWork], T]) -> T:
+        if not self._gate.awaits_commits:
+            return await self._run(commit)
+        # What was about to be written is written, though whoever asked for it may hear first that its lease is gone.
+        running = asyncio.ensure_future(self._run(commit))
+        running.add_done_callback(_let_go)
+        return await asyncio.shield(running)
+
+    async def _run(self, commit: Callable[[LifecycleWork], T]) -> T:
         await self._before(commit)
 
         def dying(tx: LifecycleWork) -> T:
@@ -107,6 +115,12 @@ class MortalWork(WorkFactory[LifecycleWork]):
             await self._gate.pass_by(made.model_id, recorded(made), "before")
             if self._gate.is_inside(made.model_id, recorded(made)):
                 await self._gate.until_last(made.model_id)
+
+
+def _let_go(running: asyncio.Future[T]) -> None:
+    """Take note of how a commit ended that nobody may wait for any more."""
+    if not running.cancelled():
+        running.exception()
 
 
 class _Rehearsed(Exception):

@@ -11,11 +11,10 @@ import pytest
 
 from synapsenet.lifecycle.audit import audit
 from synapsenet.lifecycle.table import MACHINE
-from synapsenet.testing.onnx_models import exact_model
 from synapsenet_api.lifecycle.v1.operation_pb2 import OperationState
 from synapsenet_client import Client, Unavailable, connect
-from synapsenet_servers.commands.torture.auditing import entry
 from tests.chaos.lifecycle.conftest import Judge
+from tests.chaos.lifecycle.real_models import another, watched
 from tests.chaos.served_model import NAME, rows, serve
 from tests.live import LivePlatform, live_platform
 
@@ -31,16 +30,6 @@ def begin(client: Client, saga: str, version: int) -> str:
         "roll_back": lambda: client.lifecycle.roll_back(NAME, version=version),
     }
     return str(calls[saga]().id)
-
-
-def another(client: Client) -> int:
-    """A second version of the model, registered."""
-    first = client.registry.get_version(NAME, 1)
-    model_id = first.model_id
-    version = int(client.registry.create_version(model_id).version)
-    client.registry.upload(model_id, version, exact_model(), format="ONNX")
-    client.registry.set_state(model_id, version, "REGISTERED")
-    return version
 
 
 def predicted(client: Client) -> None:
@@ -63,14 +52,7 @@ def check(platform: LivePlatform, client: Client, operation_id: str, saga: str, 
     if saga != "undeploy":
         assert "serving" in states
         predicted(client)
-    newest = max(moved.sequence for moved in client.lifecycle.list_transitions(NAME))
-    entries = []
-    with client.lifecycle.watch_events() as events:
-        for event in events:
-            entries.append(entry(event))
-            if event.sequence >= newest:
-                break
-    judge(f"platform killed in the midst of {saga}", faults=1, findings=audit(MACHINE, entries))
+    judge(f"platform killed in the midst of {saga}", faults=1, findings=audit(MACHINE, watched(client)))
 
 
 @pytest.mark.parametrize("saga", [*MOMENTS_S])
