@@ -20,7 +20,7 @@ GONE_WITHIN_S = 2.0
 JOB_S = 60.0
 
 # The demo tells the end of each step on stderr; the platform is killed right after the one named.
-STEPS = ("stream the images", "build training sets", "train by synchronous", "sweep", "register the model")
+STEPS = ("stream the images", "build training sets", "train by synchronous", "sweep", "validate the model")
 
 
 class Writers:

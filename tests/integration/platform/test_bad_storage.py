@@ -15,7 +15,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from synapsenet.testing.onnx_models import exact_model, model, tensor
+from synapsenet.testing.onnx_models import exact_model, model, summing_model, tensor
 from synapsenet_client import Client, DataLoss, ResourceExhausted, connect
 from tests.disks import own_folder, small_disk
 from tests.live import LivePlatform, live_platform
@@ -148,7 +148,7 @@ def test_a_full_disk_is_named_costs_nothing_stored_and_is_over_when_there_is_roo
 def test_a_damaged_artifact_is_named_and_not_handed_out(platform: LivePlatform, client: Client) -> None:
     client.models.create("damaged")
     client.registry.create_version("damaged")
-    version = client.registry.upload("damaged", 1, exact_model(), format="ONNX")
+    version = client.registry.upload("damaged", 1, summing_model(), format="ONNX")
     sha256 = version.artifact.sha256
     stored = platform.data / "artifacts" / "sha256" / sha256[:2] / sha256
     whole = stored.read_bytes()
