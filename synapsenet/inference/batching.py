@@ -55,6 +55,11 @@ class Totals:
     queue_s: float = 0.0
     compute_s: float = 0.0
 
+    @property
+    def ended(self) -> int:
+        """Requests and items that were accepted and have ended, one way or another."""
+        return self.succeeded + self.failed + self.expired + self.cancelled
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Waiting:

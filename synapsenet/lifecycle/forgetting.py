@@ -1,4 +1,4 @@
-"""What operations are kept for: those that ended long ago are forgotten, a few at a time; what they did stays in the history."""
+"""Operations that ended long ago are forgotten, a few at a time; what they did stays in the history."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ class SagaContract:
         ended = await stage.ended(await stage.deploy(1))
         async with open_stage(options=replace(OPTIONS, operations_days=0)) as successor, asyncio.timeout(DEADLINE):
             with pytest.raises(NotFound) as gone:
-                while await successor.lifecycle.desk.get(ended.id):
+                while (await successor.lifecycle.desk.get(ended.id)).state.has_ended:
                     await asyncio.sleep(0.01)
             assert gone.value.reason == "OPERATION_UNKNOWN"
             assert await successor.states() == {1: "serving"}

@@ -10,6 +10,7 @@ from synapsenet.adapters.artifacts import open_artifacts
 from synapsenet.adapters.onnx_runtime import OnnxRuntime
 from synapsenet.adapters.sql.inference import SqlInferenceWork, metadata
 from synapsenet.adapters.threads import open_threads
+from synapsenet.inference.control import Control
 from synapsenet.inference.loading import Loader
 from synapsenet.inference.replica import Replica, compose
 from synapsenet.inference.service import Inference
@@ -26,6 +27,7 @@ from synapsenet_servers.peers.inference import GrpcRegistry
 from synapsenet_servers.peers.inference_lifecycle import GrpcLifecycle
 from synapsenet_servers.release import RELEASE
 from synapsenet_servers.servicers.inference import InferenceServicer
+from synapsenet_servers.servicers.inference_control import InferenceControlServicer
 from synapsenet_servers.servicers.open_inference import OpenInferenceServicer
 from synapsenet_servers.servicers.open_inference_rest import OpenInferenceRestServicer
 
@@ -84,7 +86,8 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = 
         clock=clock,
         options=options,
     )
-    return _role(inference, replica, participant, release)
+    control = Control(participant=participant, work=work, residents=replica.residents, batching=options.batching)
+    return _role(inference, replica, control, participant, release)
 
 
 def _own_name(platform: Platform) -> str:
@@ -96,10 +99,15 @@ def _own_name(platform: Platform) -> str:
 # Type stubs call a servicer abstract that leaves RPCs out; those answer by the table of what is not yet available.
 _OpenInference: Any = OpenInferenceServicer
 _OpenInferenceRest: Any = OpenInferenceRestServicer
-_Control: Any = control_grpc.InferenceControlServiceServicer
 
 
-def _role(inference: Inference, replica: Replica, participant: Participant[SqlInferenceWork], release: str) -> Role:
+def _role(
+    inference: Inference,
+    replica: Replica,
+    control: Control[SqlInferenceWork],
+    participant: Participant[SqlInferenceWork],
+    release: str,
+) -> Role:
     own = Service(
         name="synapsenet.inference.v1.InferenceService",
         servicer=InferenceServicer(inference, replica.deployer),
@@ -115,9 +123,9 @@ def _role(inference: Inference, replica: Replica, participant: Participant[SqlIn
         servicer=_OpenInferenceRest(inference, replica.repository, version=release),
         add=rest_grpc.add_OpenInferenceRestServiceServicer_to_server,
     )
-    control = Service(
+    controlled = Service(
         name="synapsenet.inference.v1.InferenceControlService",
-        servicer=_Control(),
+        servicer=InferenceControlServicer(control),
         add=control_grpc.add_InferenceControlServiceServicer_to_server,
     )
     tasks = [
@@ -125,4 +133,4 @@ def _role(inference: Inference, replica: Replica, participant: Participant[SqlIn
         Task(name="following operations and other replicas", run=replica.follower.run),
         Task(name="being known to other replicas", run=replica.replicas.run),
     ]
-    return Role(name=_AREA, services=[own, public, routes], control=[control], tasks=tasks, participant=participant)
+    return Role(name=_AREA, services=[own, public, routes], control=[controlled], tasks=tasks, participant=participant)

@@ -10,16 +10,11 @@ _CONTROL = "/synapsenet.inference.v1.InferenceControlService"
 _OPEN = "/inference.GRPCInferenceService"
 _REST = "/synapsenet.inference.v1.OpenInferenceRestService"
 
-_BY_STEPS = "until then a coordinator asks ParticipantControlService for {}"
 _BINARY = "Tensors as bytes behind the JSON of an HTTP request."
 _CONFIG = "The configuration that a model runs with, in the public protocol's terms."
 _STATISTICS = "Counts and times of a model's requests and batches, in the public protocol's terms."
 
 ROWS: tuple[Row, ...] = (
-    Row(method=f"{_CONTROL}/LoadModel", brings=_BY_STEPS.format("reserve, fetch and load")),
-    Row(method=f"{_CONTROL}/WarmModel", brings=_BY_STEPS.format("warm_up")),
-    Row(method=f"{_CONTROL}/RouteTraffic", brings=_BY_STEPS.format("shift_traffic")),
-    Row(method=f"{_CONTROL}/UnloadModel", brings=_BY_STEPS.format("unload")),
     Row(method=f"{_OPEN}/ModelStreamInfer", brings="Streams of predictions by the public protocol."),
     Row(method=f"{_OPEN}/ModelConfig", brings=_CONFIG),
     Row(method=f"{_OPEN}/ModelStatistics", brings=_STATISTICS),
@@ -29,5 +24,9 @@ ROWS: tuple[Row, ...] = (
     Row(method=f"{_REST}/InferModel", option="inputs.parameters.binary_data_size", brings=_BINARY),
     Row(method=f"{_SERVICE}/Predict", option="priority", brings=PRIORITY_BRINGS),
     Row(method=f"{_SERVICE}/PredictStream", option="start.priority", brings=PRIORITY_BRINGS),
-    *(Row(method=f"{_SERVICE}/DeployModel", option=future.option, brings=future.brings) for future in FUTURE_OPTIONS),
+    *(
+        Row(method=method, option=future.option, brings=future.brings)
+        for method in (f"{_SERVICE}/DeployModel", f"{_CONTROL}/LoadModel")
+        for future in FUTURE_OPTIONS
+    ),
 )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from synapsenet.errors import InvalidArgument
+from synapsenet.inference.control import Holder
 from synapsenet.inference.model import CHANGES, BatchingPolicy, Condition, Deployment, DeploymentState
 from synapsenet.inference.residents import Resident
 from synapsenet.inference.wish import BatchingMode, BatchingWish, DeploymentWish, DeterminismMode
 from synapsenet.platform.events import Event
 from synapsenet.platform.records import decode
 from synapsenet_api.inference.v1 import deployment_pb2 as pb
+from synapsenet_api.inference.v1 import inference_control_service_pb2 as control_pb
 from synapsenet_api.inference.v1 import inference_service_pb2 as service_pb
 from synapsenet_api.inference.v1 import loaded_model_pb2 as loaded_pb
+from synapsenet_api.lifecycle.v1.participant_control_service_pb2 import Fence
 from synapsenet_servers.translate.enums import Wire
+from synapsenet_servers.translate.participation import fence as fence_number
 from synapsenet_servers.translate.tensors import to_spec
 from synapsenet_servers.translate.times import from_duration, to_duration, to_timestamp
 
@@ -42,6 +47,41 @@ def deployment_wish(request: service_pb.DeployModelRequest) -> DeploymentWish:
         determinism=_DETERMINISM_MODES.asked(request.determinism, field="determinism"),
         pinned=request.pinned,
     )
+
+
+def load_wish(request: control_pb.LoadModelRequest) -> DeploymentWish:
+    """How a version is to be run that somebody has loaded.
+
+    Raises:
+        InvalidArgument: VERSION_INVALID, VALUE_UNKNOWN or DURATION_INVALID.
+    """
+    return DeploymentWish(
+        model=request.model_id,
+        version=version_number(request.version, field="version"),
+        batching=_batching_wish(request.batching),
+        determinism=_DETERMINISM_MODES.asked(request.determinism, field="determinism"),
+        pinned=request.pinned,
+    )
+
+
+def holder(fence: control_pb.OperationFence, model_id: str) -> Holder:
+    """Who acts on a model.
+
+    Raises:
+        InvalidArgument: FENCE_INVALID.
+    """
+    held = fence_number(Fence(epoch=fence.epoch, token=fence.token))
+    return Holder(operation_id=fence.operation_id, step=fence.step, fence=held, model_id=model_id)
+
+
+def shares(wire: Iterable[pb.TrafficShare]) -> dict[int, float]:
+    """Fractions by version; a version that is named twice has what was said last."""
+    return {version_number(one.version, field="shares.version"): one.fraction for one in wire}
+
+
+def to_shares(fractions: Mapping[int, float]) -> list[pb.TrafficShare]:
+    """The inverse, ordered by version."""
+    return [pb.TrafficShare(version=version, fraction=fractions[version]) for version in sorted(fractions)]
 
 
 def version_number(number: int, *, field: str) -> int:

@@ -43,7 +43,10 @@ class Retire:
     async def execute(self, call: StepCall, turn: Turn) -> Callable[[InferenceWork], Json]:
         """Drain them on every replica, and record their end with the answer to whoever waits for it."""
         chosen = await self._crew.work.read(lambda tx: self._chosen(tx, call))
+        loaded = [one for found in chosen if (one := self._crew.residents.resident(found.key)) is not None]
+        before = sum(one.batcher.totals.ended for one in loaded)
         ending = [await self._ended(found, call, turn) for found in chosen]
+        finished = sum(one.batcher.totals.ended for one in loaded) - before
 
         def end(tx: InferenceWork) -> Json:
             for one in ending:
@@ -55,7 +58,7 @@ class Retire:
                 tx.deployments.remove(one.key)
                 tx.reports.remove(one.key)
             _answer(tx, call)
-            return {"retired": [one.key.version for one in ending]}
+            return {"retired": [one.key.version for one in ending], "finished": finished}
 
         return end
 

@@ -17,13 +17,17 @@ from synapsenet_api.inference.v1 import (
 from synapsenet_api.open_inference import grpc_service_pb2, grpc_service_pb2_grpc
 from synapsenet_servers.not_yet_available.inference import ROWS
 from synapsenet_servers.servicers.inference import InferenceServicer
+from synapsenet_servers.servicers.inference_control import InferenceControlServicer
 from synapsenet_servers.servicers.open_inference import OpenInferenceServicer
 from synapsenet_servers.servicers.open_inference_rest import OpenInferenceRestServicer
 
-CONTROL = inference_control_service_pb2_grpc.InferenceControlServiceServicer
 SERVICES: dict[str, tuple[Any, Any, Any]] = {
     "InferenceService": (inference_service_pb2, inference_service_pb2_grpc.InferenceServiceServicer, InferenceServicer),
-    "InferenceControlService": (inference_control_service_pb2, CONTROL, CONTROL),
+    "InferenceControlService": (
+        inference_control_service_pb2,
+        inference_control_service_pb2_grpc.InferenceControlServiceServicer,
+        InferenceControlServicer,
+    ),
     "GRPCInferenceService": (
         grpc_service_pb2,
         grpc_service_pb2_grpc.GRPCInferenceServiceServicer,

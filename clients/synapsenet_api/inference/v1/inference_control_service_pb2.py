@@ -27,7 +27,7 @@ from synapsenet_api.inference.v1 import deployment_pb2 as synapsenet_dot_inferen
 from synapsenet_api.inference.v1 import loaded_model_pb2 as synapsenet_dot_inference_dot_v1_dot_loaded__model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7synapsenet/inference/v1/inference_control_service.proto\x12\x17synapsenet.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a(synapsenet/inference/v1/deployment.proto\x1a*synapsenet/inference/v1/loaded_model.proto\"j\n\x0eOperationFence\x12\x1a\n\x0coperation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04step\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x65poch\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x05token\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x02\"\x89\x02\n\x10LoadModelRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x39\n\x08\x62\x61tching\x18\x04 \x01(\x0b\x32\'.synapsenet.inference.v1.BatchingPolicy\x12=\n\x0b\x64\x65terminism\x18\x05 \x01(\x0e\x32(.synapsenet.inference.v1.DeterminismMode\x12\x0e\n\x06pinned\x18\x06 \x01(\x08\"H\n\x11LoadModelResponse\x12\x33\n\x05model\x18\x01 \x01(\x0b\x32$.synapsenet.inference.v1.LoadedModel\"\x7f\n\x10WarmModelRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\"\x8b\x01\n\x11WarmModelResponse\x12\x33\n\x05model\x18\x01 \x01(\x0b\x32$.synapsenet.inference.v1.LoadedModel\x12\x41\n\x0b\x64\x65terminism\x18\x02 \x01(\x0b\x32,.synapsenet.inference.v1.DeterminismEvidence\"\xa8\x01\n\x13RouteTrafficRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x06shares\x18\x03 \x03(\x0b\x32%.synapsenet.inference.v1.TrafficShareB\x04\xe2\x41\x01\x02\"V\n\x14RouteTrafficResponse\x12>\n\x0fprevious_shares\x18\x01 \x03(\x0b\x32%.synapsenet.inference.v1.TrafficShare\"\x81\x01\n\x12UnloadModelRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\"&\n\x13UnloadModelResponse\x12\x0f\n\x07\x64rained\x18\x01 \x01(\x03\x32\xb8\x03\n\x17InferenceControlService\x12\x62\n\tLoadModel\x12).synapsenet.inference.v1.LoadModelRequest\x1a*.synapsenet.inference.v1.LoadModelResponse\x12\x62\n\tWarmModel\x12).synapsenet.inference.v1.WarmModelRequest\x1a*.synapsenet.inference.v1.WarmModelResponse\x12k\n\x0cRouteTraffic\x12,.synapsenet.inference.v1.RouteTrafficRequest\x1a-.synapsenet.inference.v1.RouteTrafficResponse\x12h\n\x0bUnloadModel\x12+.synapsenet.inference.v1.UnloadModelRequest\x1a,.synapsenet.inference.v1.UnloadModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7synapsenet/inference/v1/inference_control_service.proto\x12\x17synapsenet.inference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a(synapsenet/inference/v1/deployment.proto\x1a*synapsenet/inference/v1/loaded_model.proto\"d\n\x0eOperationFence\x12\x1a\n\x0coperation_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04step\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x13\n\x05token\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x02\"\x89\x02\n\x10LoadModelRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x39\n\x08\x62\x61tching\x18\x04 \x01(\x0b\x32\'.synapsenet.inference.v1.BatchingPolicy\x12=\n\x0b\x64\x65terminism\x18\x05 \x01(\x0e\x32(.synapsenet.inference.v1.DeterminismMode\x12\x0e\n\x06pinned\x18\x06 \x01(\x08\"H\n\x11LoadModelResponse\x12\x33\n\x05model\x18\x01 \x01(\x0b\x32$.synapsenet.inference.v1.LoadedModel\"\x7f\n\x10WarmModelRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\"\x8b\x01\n\x11WarmModelResponse\x12\x33\n\x05model\x18\x01 \x01(\x0b\x32$.synapsenet.inference.v1.LoadedModel\x12\x41\n\x0b\x64\x65terminism\x18\x02 \x01(\x0b\x32,.synapsenet.inference.v1.DeterminismEvidence\"\xa2\x01\n\x13RouteTrafficRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x06shares\x18\x03 \x03(\x0b\x32%.synapsenet.inference.v1.TrafficShare\"V\n\x14RouteTrafficResponse\x12>\n\x0fprevious_shares\x18\x01 \x03(\x0b\x32%.synapsenet.inference.v1.TrafficShare\"\x81\x01\n\x12UnloadModelRequest\x12<\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\'.synapsenet.inference.v1.OperationFenceB\x04\xe2\x41\x01\x02\x12\x16\n\x08model_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\"&\n\x13UnloadModelResponse\x12\x0f\n\x07\x64rained\x18\x01 \x01(\x03\x32\xb8\x03\n\x17InferenceControlService\x12\x62\n\tLoadModel\x12).synapsenet.inference.v1.LoadModelRequest\x1a*.synapsenet.inference.v1.LoadModelResponse\x12\x62\n\tWarmModel\x12).synapsenet.inference.v1.WarmModelRequest\x1a*.synapsenet.inference.v1.WarmModelResponse\x12k\n\x0cRouteTraffic\x12,.synapsenet.inference.v1.RouteTrafficRequest\x1a-.synapsenet.inference.v1.RouteTrafficResponse\x12h\n\x0bUnloadModel\x12+.synapsenet.inference.v1.UnloadModelRequest\x1a,.synapsenet.inference.v1.UnloadModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATIONFENCE'].fields_by_name['operation_id']._serialized_options = b'\342A\001\002'
   _globals['_OPERATIONFENCE'].fields_by_name['step']._loaded_options = None
   _globals['_OPERATIONFENCE'].fields_by_name['step']._serialized_options = b'\342A\001\002'
-  _globals['_OPERATIONFENCE'].fields_by_name['epoch']._loaded_options = None
-  _globals['_OPERATIONFENCE'].fields_by_name['epoch']._serialized_options = b'\342A\001\002'
   _globals['_OPERATIONFENCE'].fields_by_name['token']._loaded_options = None
   _globals['_OPERATIONFENCE'].fields_by_name['token']._serialized_options = b'\342A\001\002'
   _globals['_LOADMODELREQUEST'].fields_by_name['fence']._loaded_options = None
@@ -58,8 +56,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTETRAFFICREQUEST'].fields_by_name['fence']._serialized_options = b'\342A\001\002'
   _globals['_ROUTETRAFFICREQUEST'].fields_by_name['model_id']._loaded_options = None
   _globals['_ROUTETRAFFICREQUEST'].fields_by_name['model_id']._serialized_options = b'\342A\001\002'
-  _globals['_ROUTETRAFFICREQUEST'].fields_by_name['shares']._loaded_options = None
-  _globals['_ROUTETRAFFICREQUEST'].fields_by_name['shares']._serialized_options = b'\342A\001\002'
   _globals['_UNLOADMODELREQUEST'].fields_by_name['fence']._loaded_options = None
   _globals['_UNLOADMODELREQUEST'].fields_by_name['fence']._serialized_options = b'\342A\001\002'
   _globals['_UNLOADMODELREQUEST'].fields_by_name['model_id']._loaded_options = None
@@ -67,23 +63,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNLOADMODELREQUEST'].fields_by_name['version']._loaded_options = None
   _globals['_UNLOADMODELREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
   _globals['_OPERATIONFENCE']._serialized_start=203
-  _globals['_OPERATIONFENCE']._serialized_end=309
-  _globals['_LOADMODELREQUEST']._serialized_start=312
-  _globals['_LOADMODELREQUEST']._serialized_end=577
-  _globals['_LOADMODELRESPONSE']._serialized_start=579
-  _globals['_LOADMODELRESPONSE']._serialized_end=651
-  _globals['_WARMMODELREQUEST']._serialized_start=653
-  _globals['_WARMMODELREQUEST']._serialized_end=780
-  _globals['_WARMMODELRESPONSE']._serialized_start=783
-  _globals['_WARMMODELRESPONSE']._serialized_end=922
-  _globals['_ROUTETRAFFICREQUEST']._serialized_start=925
-  _globals['_ROUTETRAFFICREQUEST']._serialized_end=1093
-  _globals['_ROUTETRAFFICRESPONSE']._serialized_start=1095
-  _globals['_ROUTETRAFFICRESPONSE']._serialized_end=1181
-  _globals['_UNLOADMODELREQUEST']._serialized_start=1184
-  _globals['_UNLOADMODELREQUEST']._serialized_end=1313
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=1315
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=1353
-  _globals['_INFERENCECONTROLSERVICE']._serialized_start=1356
-  _globals['_INFERENCECONTROLSERVICE']._serialized_end=1796
+  _globals['_OPERATIONFENCE']._serialized_end=303
+  _globals['_LOADMODELREQUEST']._serialized_start=306
+  _globals['_LOADMODELREQUEST']._serialized_end=571
+  _globals['_LOADMODELRESPONSE']._serialized_start=573
+  _globals['_LOADMODELRESPONSE']._serialized_end=645
+  _globals['_WARMMODELREQUEST']._serialized_start=647
+  _globals['_WARMMODELREQUEST']._serialized_end=774
+  _globals['_WARMMODELRESPONSE']._serialized_start=777
+  _globals['_WARMMODELRESPONSE']._serialized_end=916
+  _globals['_ROUTETRAFFICREQUEST']._serialized_start=919
+  _globals['_ROUTETRAFFICREQUEST']._serialized_end=1081
+  _globals['_ROUTETRAFFICRESPONSE']._serialized_start=1083
+  _globals['_ROUTETRAFFICRESPONSE']._serialized_end=1169
+  _globals['_UNLOADMODELREQUEST']._serialized_start=1172
+  _globals['_UNLOADMODELREQUEST']._serialized_end=1301
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=1303
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=1341
+  _globals['_INFERENCECONTROLSERVICE']._serialized_start=1344
+  _globals['_INFERENCECONTROLSERVICE']._serialized_end=1784
 # @@protoc_insertion_point(module_scope)

@@ -33,9 +33,11 @@ class OperationFence(_message.Message):
     operation_id: _builtins.str
     """The lifecycle operation's id."""
     step: _builtins.str
-    """The step of the operation, with `:compensate` for its compensation."""
+    """The step of the operation, with `:compensate` for its compensation: LoadModel takes `load` and `unload:compensate`,
+    WarmModel `warm_up`, RouteTraffic `shift_traffic` and `shift_traffic:compensate`, UnloadModel `unload` and `load:compensate`.
+    """
     epoch: _builtins.int
-    """Grows when the lock store was restored from a backup; from 1. Compared before the token."""
+    """Grows when the lock store was restored from a backup; 0 where it cannot be. Compared before the token."""
     token: _builtins.int
     """Grows with every acquisition of the model's lock; from 1."""
     def __init__(
@@ -203,7 +205,9 @@ class RouteTrafficRequest(_message.Message):
 
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[_deployment_pb2.TrafficShare]:
-        """The versions that share the traffic; their fractions add up to 1. Versions left out get none."""
+        """The versions that share the traffic; their fractions add up to 1. Versions left out get none. A compensation gives the
+        shares of before; empty there: nothing served.
+        """
 
     def __init__(
         self,
@@ -284,7 +288,7 @@ class UnloadModelResponse(_message.Message):
 
     DRAINED_FIELD_NUMBER: _builtins.int
     drained: _builtins.int
-    """Requests that were finished while it drained."""
+    """Requests that were finished on this replica while it drained."""
     def __init__(
         self,
         *,
