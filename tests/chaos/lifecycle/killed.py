@@ -19,7 +19,7 @@ import grpc
 from synapsenet.adapters.sql.inference import SqlInferenceWork
 from synapsenet.adapters.sql.inference import metadata as inference_metadata
 from synapsenet.clock import SystemClock
-from synapsenet.errors import Aborted, SynapseError
+from synapsenet.errors import Aborted, SynapseError, Unavailable
 from synapsenet.ids import RandomIds
 from synapsenet.lifecycle.audit import Entry, entry_of
 from synapsenet.lifecycle.model import Caller, Json, Operation, VersionStatus
@@ -185,11 +185,18 @@ class Mortal:
     async def settle(self, seconds: float) -> list[str]:
         """Wait until every operation has ended; those that have not within `seconds`."""
         until = CLOCK.monotonic() + seconds
-        while left := await self._work.read(lambda tx: tx.operations.unended()):
+        while left := await self._unended():
             if CLOCK.monotonic() > until:
-                return [f"{operation.title} is {operation.state.value}" for operation in left]
+                return left
             await asyncio.sleep(0.02)
         return []
+
+    async def _unended(self) -> list[str]:
+        try:
+            left = await self._work.read(lambda tx: tx.operations.unended())
+        except Unavailable as away:
+            return [away.public]
+        return [f"{operation.title} is {operation.state.value}" for operation in left]
 
     async def serve(self) -> str:
         """Answer calls from now on as the platform does; the address."""
