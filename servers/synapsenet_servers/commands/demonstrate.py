@@ -44,6 +44,8 @@ def demo(
         outcome.show(console)
         if not (target or settings.target):
             console.print(f"synapsenet dev --data-dir {data_dir}   starts the platform on this data again", highlight=False)
+    with refusing():
+        outcome.require_restored()
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from synapsenet.errors import FailedPrecondition
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -42,6 +44,19 @@ class Outcome:
     grpc: str
     http: str
     seconds: float
+
+    def require_restored(self) -> None:
+        """Pass if the failure that the demo provoked was survived.
+
+        Raises:
+            FailedPrecondition: DEMO_NOT_RESTORED.
+        """
+        if not self.rollback_restored:
+            raise FailedPrecondition(
+                "DEMO_NOT_RESTORED",
+                f"{self.model} does not serve as before a deployment with a damaged artifact",
+                remedy=f"see `synapsenet lifecycle history {self.model.partition(':')[0]}` for what was undone",
+            )
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
