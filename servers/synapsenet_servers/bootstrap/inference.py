@@ -41,6 +41,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack, *, release: str = 
     registry = GrpcRegistry(
         registry=platform.channel("registry"),
         models=platform.channel("models"),
+        lifecycle=platform.channel("lifecycle"),
         timeout=options.registry_timeout_s,
         download_timeout=options.fetch_timeout_s,
     )

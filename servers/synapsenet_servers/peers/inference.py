@@ -1,4 +1,4 @@
-"""What inference needs from the registry and from models."""
+"""What inference needs from the registry, from models, and of the table of states."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import grpc
 
 from synapsenet.inference.model import VersionKey
 from synapsenet.inference.ports import RegisteredVersion, Registry
+from synapsenet_api.lifecycle.v1 import lifecycle_service_pb2 as lifecycle_pb
+from synapsenet_api.lifecycle.v1.lifecycle_service_pb2_grpc import LifecycleServiceStub
+from synapsenet_api.lifecycle.v1.state_machine_pb2 import StateMachine
 from synapsenet_api.models.v1 import model_service_pb2 as models_pb
 from synapsenet_api.models.v1.model_service_pb2_grpc import ModelServiceStub
 from synapsenet_api.registry.v1 import artifact_pb2, version_pb2
@@ -19,15 +22,11 @@ _FORMATS = {
     artifact_pb2.ARTIFACT_FORMAT_ONNX: "onnx",
     artifact_pb2.ARTIFACT_FORMAT_SAFETENSORS: "safetensors",
 }
-_DEPLOYABLE = (
-    version_pb2.VERSION_STATE_REGISTERED,
-    version_pb2.VERSION_STATE_DEPLOYING,
-    version_pb2.VERSION_STATE_SERVING,
-)
+_DEPLOY = "deploy"
 
 
 class GrpcRegistry(Registry):
-    """Registry and models through their services.
+    """Registry, models and the coordinator's table through their services.
 
     Args:
         timeout: seconds that a unary call may take.
@@ -35,10 +34,17 @@ class GrpcRegistry(Registry):
     """
 
     def __init__(
-        self, *, registry: grpc.aio.Channel, models: grpc.aio.Channel, timeout: float, download_timeout: float
+        self,
+        *,
+        registry: grpc.aio.Channel,
+        models: grpc.aio.Channel,
+        lifecycle: grpc.aio.Channel,
+        timeout: float,
+        download_timeout: float,
     ) -> None:
         self._registry = RegistryServiceStub(registry)
         self._models = ModelServiceStub(models)
+        self._lifecycle = LifecycleServiceStub(lifecycle)
         self._timeout = timeout
         self._download_timeout = download_timeout
 
@@ -74,7 +80,9 @@ class GrpcRegistry(Registry):
             call.cancel()
 
     async def newest(self, model: str) -> int | None:
-        request = registry_pb.ListVersionsRequest(model_id=model, states=_DEPLOYABLE, page_size=1)
+        asking = self._lifecycle.GetStateMachine(lifecycle_pb.GetStateMachineRequest(), timeout=self._timeout)
+        states = deployable((await asked(asking, "lifecycle")).machine)
+        request = registry_pb.ListVersionsRequest(model_id=model, states=states, page_size=1)
         response = await asked(self._registry.ListVersions(request, timeout=self._timeout), "registry")
         return response.versions[0].version if response.versions else None
 
@@ -82,3 +90,12 @@ class GrpcRegistry(Registry):
         request = registry_pb.GetVersionRequest(model_id=model, version=version)
         response = await asked(self._registry.GetVersion(request, timeout=self._timeout), "registry")
         return response.version
+
+
+def deployable(machine: StateMachine) -> list[version_pb2.VersionState]:
+    """Where the table has versions that may be deployed, are being, or were, in the terms of the registry's contract."""
+    begun = {rule.target for rule in machine.rules if rule.event == _DEPLOY}
+    found = begun | {rule.source for rule in machine.rules if rule.event == _DEPLOY}
+    found |= {rule.target for rule in machine.rules if rule.source in begun}
+    shown = {state.legacy_name for state in machine.states if state.name in found}
+    return sorted(version_pb2.VersionState.Value(f"VERSION_STATE_{name.upper()}") for name in shown)

@@ -32,7 +32,7 @@ class TestGrpcRegistry(RegistryContract):
     @pytest.fixture
     def registry(self, client: Client) -> GrpcRegistry:
         channel = client.channel
-        return GrpcRegistry(registry=channel, models=channel, timeout=10, download_timeout=10)
+        return GrpcRegistry(registry=channel, models=channel, lifecycle=channel, timeout=10, download_timeout=10)
 
     @pytest.fixture
     async def registered(self, client: Client) -> RegisteredVersion:

@@ -8,11 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from synapsenet.lifecycle.table import MACHINE
+from synapsenet.lifecycle.guards import GUARDS
+from synapsenet.lifecycle.machine import Rule, State, StateMachine
+from synapsenet.lifecycle.sagas import SAGAS
+from synapsenet.lifecycle.table import MACHINE, RULES
+from synapsenet.lifecycle.table import STATES as STATE_ROWS
+from synapsenet_api.registry.v1 import version_pb2
+from synapsenet_servers.peers.inference import deployable
+from synapsenet_servers.translate.lifecycle_machine import state_machine
 from tools.house import ROOT, Source, nodes
 
 STATES = frozenset(MACHINE.states)
 AREAS = ("models", "registry", "inference", "training")
+
+# Behind and before the areas: who translates, serves and asks others for them. The coordinator's own are left out.
+EDGES = ("servicers", "translate", "peers")
+OWN = ("lifecycle", "lifecycle_control", "lifecycle_machine", "lifecycle_operations")
+WIRE = "VERSION_STATE_"
 
 # A version begins somewhere: its coordinator takes it from there.
 BEGINNING = ("synapsenet/registry/model.py", "CREATED")
@@ -26,13 +38,21 @@ def sources(*areas: str) -> list[Source]:
     return [Source(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in paths]
 
 
+def edges() -> list[Source]:
+    """What stands between the areas and the wire."""
+    servers = ROOT / "servers"
+    paths = [path for edge in EDGES for path in sorted((servers / "synapsenet_servers" / edge).rglob("*.py"))]
+    kept = [path for path in paths if path.stem not in OWN]
+    return [Source(path.relative_to(servers).as_posix(), path.read_text("utf-8")) for path in kept]
+
+
 def decisions(source: Source) -> Iterator[str]:
     """Where `source` names a state of a version's life other than to say that there is such a state."""
     enums = {id(part) for node in nodes(source) if is_enum(node) for part in ast.walk(node)}
     for node in nodes(source):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "State":
-            if node.attr.lower() in STATES and (source.path, node.attr) != BEGINNING:
-                yield f"{source.path}:{node.lineno}: State.{node.attr}"
+        if isinstance(node, ast.Attribute):
+            if is_state(node) and (source.path, node.attr) != BEGINNING:
+                yield f"{source.path}:{node.lineno}: {node.attr}"
         elif isinstance(node, ast.Compare | ast.Set | ast.Dict | ast.Tuple | ast.List):
             for part in ast.walk(node):
                 if isinstance(part, ast.Constant) and part.value in STATES and id(part) not in enums:
@@ -46,12 +66,37 @@ def writings(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}"
 
 
+def is_state(node: ast.Attribute) -> bool:
+    """Whether it is a member of the registry's enumeration of states, its own or the wire's."""
+    of_own = isinstance(node.value, ast.Name) and node.value.id == "State" and node.attr.lower() in STATES
+    return of_own or (node.attr.startswith(WIRE) and node.attr.removeprefix(WIRE).lower() in STATES)
+
+
 def is_enum(node: ast.AST) -> bool:
     return isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and "Enum" in base.id for base in node.bases)
 
 
 def test_no_area_but_the_lifecycle_asks_which_state_a_version_has() -> None:
     assert [found for source in sources(*AREAS) for found in decisions(source)] == []
+
+
+def test_nothing_between_the_areas_and_the_wire_asks_either() -> None:
+    assert len(edges()) > 50
+    assert [found for source in edges() for found in decisions(source)] == []
+
+
+def test_the_versions_that_may_be_loaded_by_their_models_name_come_from_the_table() -> None:
+    shown = deployable(state_machine(MACHINE, SAGAS))
+    assert [version_pb2.VersionState.Name(state) for state in shown] == [
+        f"{WIRE}REGISTERED",
+        f"{WIRE}DEPLOYING",
+        f"{WIRE}SERVING",
+    ]
+    canary = State(name="canary", description="It is tried.", legacy_name="deprecated")
+    tried = Rule(source="registered", event="try", target="canary", description="Try it.")
+    enters = Rule(source="canary", event="deploy", target="deploying", saga="deploy", description="It was good.")
+    more = StateMachine([*STATE_ROWS, canary], [*RULES, tried, enters], initial="created", guards=GUARDS, sagas=SAGAS)
+    assert version_pb2.VERSION_STATE_DEPRECATED in deployable(state_machine(more, SAGAS))
 
 
 def test_only_what_the_coordinator_says_writes_a_versions_state() -> None:
@@ -67,6 +112,7 @@ def test_only_what_the_coordinator_says_writes_a_versions_state() -> None:
         "NEXT = {'registered': ('deploying', 'archived')}",
         "if status.state == 'validating': ...",
         "if status.state in ('deploying', 'serving'): ...",
+        "request.states.append(version_pb2.VERSION_STATE_REGISTERED)",
     ],
 )
 def test_a_planted_decision_is_found(text: str) -> None:
