@@ -4,8 +4,8 @@ An advisory lock that a transaction holds to its end gives each unit of work its
 sees all before it and none beside it, as on SQLite. (SERIALIZABLE promises the same and has small tables' transactions fail:
 measured, more failed than succeeded from four writers on.) The lock comes in one round trip with BEGIN.
 
-A process that hangs in the middle of its turn, stopped or starved, has it taken back by the server after `idle_s`: else all others
-would wait for as long as the slowest transaction may take.
+A process that hangs in the middle of its turn, stopped or starved, has it taken back by the server after `idle_s`: else all
+others would wait for as long as the slowest transaction may take.
 
 When the connection breaks during COMMIT, nobody has said whether it was carried out: a mark that the transaction left tells,
 looked for on another connection.
