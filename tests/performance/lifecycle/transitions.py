@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, bindparam, insert, select, update
 
 from synapsenet.adapters.sql.lifecycle import metadata
 from synapsenet.adapters.sql.lifecycle.tables import transitions, versions
@@ -22,7 +22,11 @@ from synapsenet.platform.work import Request, WorkFactory
 
 DIGEST = b"d" * 32
 EVENTS = {"registered": "deprecate", "deprecated": "restore"}
+ABOUT = aggregate("mdl-0")
+THIS = {"of": "mdl-0", "number": 1}
 CALLER = Caller(actor="ada", reason="because", request_id="wish", trace_id="0f" * 16)
+
+_MOVED = {name: bindparam(f"new_{name}") for name in ("state", "operation_id", "sequence", "entered_at", "record")}
 
 
 def registered(model_id: str) -> VersionStatus:
@@ -59,17 +63,26 @@ class Swinging:
 
 
 class BareSwinging:
-    """The same rows by the same statements, through SQLAlchemy Core on one connection and nothing else."""
+    """The same rows by the same statements, built once, through SQLAlchemy Core on one connection and nothing else."""
 
     def __init__(self, engine: Engine) -> None:
-        self._tables = PlatformTables(metadata)
+        tables = PlatformTables(metadata)
+        requests, counters = tables.requests, tables.aggregates
+        this = (versions.c.model_id == bindparam("of")) & (versions.c.version == bindparam("number"))
+        counted = counters.c.aggregate == bindparam("about")
         self._connection = engine.connect()
         self._numbers = itertools.count(1)
+        self._remembered = select(requests.c.digest, requests.c.answer).where(requests.c.id == bindparam("request"))
+        self._version = select(versions.c.record).where(this)
+        self._count = update(counters).where(counted).values(sequence=counters.c.sequence + 1).returning(counters.c.sequence)
+        self._tell = insert(tables.outbox)
+        self._move = update(versions).where(this, versions.c.sequence == bindparam("former")).values(_MOVED)
+        self._note = insert(transitions)
+        self._remember = insert(requests)
         status = registered("mdl-0")
         row = {"model_id": "mdl-0", "version": 1, "state": status.state, "operation_id": "", "sequence": 0}
         with self._connection.begin():
-            counted = {"aggregate": aggregate("mdl-0"), "sequence": 0}
-            self._connection.execute(insert(self._tables.aggregates), counted)
+            self._connection.execute(insert(counters), {"aggregate": ABOUT, "sequence": 0})
             self._connection.execute(insert(versions), row | {"entered_at": status.entered_at, "record": encode(status)})
 
     def close(self) -> None:
@@ -77,29 +90,26 @@ class BareSwinging:
 
     def swing(self) -> None:
         """Look the request and the version up; store its new state, the history's line, the event, the request: one commit."""
-        tables, execute, number, now = self._tables, self._connection.execute, next(self._numbers), datetime.now(UTC)
-        counters, requests, outbox = tables.aggregates, tables.requests, tables.outbox
-        this = (versions.c.model_id == "mdl-0") & (versions.c.version == 1)
+        execute, number, now = self._connection.execute, next(self._numbers), datetime.now(UTC)
         with self._connection.begin():
-            execute(select(requests.c.digest, requests.c.answer).where(requests.c.id == f"request-{number}")).one_or_none()
-            old = decode(VersionStatus, execute(select(versions.c.record).where(this)).scalar_one())
+            execute(self._remembered, {"request": f"request-{number}"}).one_or_none()
+            old = decode(VersionStatus, execute(self._version, THIS).scalar_one())
             target = "deprecated" if old.state == "registered" else "registered"
             new = replace(old, state=target, sequence=number, entered_at=now, updated_at=now)
             event = VersionTransitioned(source=old.state, event=EVENTS[old.state], status=new, caller=CALLER)
-            counted = update(counters).where(counters.c.aggregate == aggregate("mdl-0"))
-            execute(counted.values(sequence=counters.c.sequence + 1).returning(counters.c.sequence)).scalar_one()
-            execute(insert(outbox), self._event(number, event, now))
+            execute(self._count, {"about": ABOUT}).scalar_one()
+            execute(self._tell, self._event(number, event, now))
             columns = {"state": target, "operation_id": "", "sequence": number, "entered_at": now, "record": encode(new)}
-            moved = execute(update(versions).where(this, versions.c.sequence == old.sequence).values(columns))
+            moved = execute(self._move, THIS | {"former": old.sequence} | {f"new_{name}": columns[name] for name in columns})
             assert moved.rowcount == 1
-            execute(insert(transitions), self._line(old, new, now))
+            execute(self._note, self._line(old, new, now))
             remembered = {"id": f"request-{number}", "digest": DIGEST, "answer": encode(new), "remembered_at": now}
-            execute(insert(requests), remembered)
+            execute(self._remember, remembered)
 
     def _event(self, number: int, event: VersionTransitioned, now: datetime) -> dict[str, object]:
         return {
             "id": f"event-{number}",
-            "aggregate": aggregate("mdl-0"),
+            "aggregate": ABOUT,
             "sequence": number,
             "type": "VersionTransitioned",
             "payload": encode(event),
