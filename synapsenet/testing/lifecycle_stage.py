@@ -25,7 +25,7 @@ from synapsenet.platform.locks import Locks
 from synapsenet.platform.work import ANONYMOUS, Request, WorkFactory
 
 MODEL = "mdl-00000000000000d1"
-DEADLINE = 10.0
+DEADLINE = 30.0
 OPTIONS = LifecycleOptions(
     lease_s=1.0, sweep_s=0.05, first_pause_s=0.01, longest_pause_s=0.05, records_pause_s=0.05, compensation_attempts=3
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.chaos.lifecycle.stores import Places
 
-ANSWER_S = 60.0
+ANSWER_S = 100.0
 END_S = 10.0
 STOPPED_S = 30.0
 

@@ -30,11 +30,13 @@ from tests.postgres_server import RunningPostgres, postgres_server
 
 T = TypeVar("T")
 
-SETTLED_S = 45.0
+SETTLED_S = 75.0
 KILLS = int(os.environ.get("CHAOS_ETCD_KILLS", "1"))
 AT_WORK_S = 2.0
 CALL_S = 6.0
 TOKEN_BITS = 40
+REFUSED = {"MODEL_BUSY", "VERSION_BUSY", "TRANSITION_NOT_ALLOWED", "VERSION_CHANGED", "ETCD_UNAVAILABLE"}
+"""What a second wish is told; the last on a machine so busy that etcd does not answer in time."""
 POINTS = tuple(point for point in points(SAGAS.all(), everywhere=False) if point.who == "coordinator")
 
 
@@ -226,7 +228,7 @@ def test_of_deployments_of_one_model_asked_of_two_coordinators_at_once_one_wins(
         heard = crowd.race(wishes, *targets)
         (operation_id,) = {one.operation_id for one in heard if one.operation_id}
         refused = {one.reason for one in heard if not one.operation_id}
-        assert refused <= {"MODEL_BUSY", "VERSION_BUSY", "TRANSITION_NOT_ALLOWED", "VERSION_CHANGED"}
+        assert refused <= REFUSED
         again = crowd.race([Wish(method="get_operation", arguments=(operation_id,))], *targets)
         assert {one.operation_id for one in again} == {operation_id}
         for coordinator in coordinators:

@@ -33,7 +33,7 @@ from tests.kafka_server import KafkaServer, kafka_server
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "lifecycle_events.py"
 CLOCK = SystemClock()
-ARRIVED_S = 25.0
+ARRIVED_S = 60.0
 STOP_S = 15.0
 
 
