@@ -32,11 +32,18 @@ class ConditionChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepChanged:
-    """A step or a compensation of an operation began or ended."""
+    """A step or a compensation of an operation began or ended.
+
+    Attributes:
+        revision: of the operation, with the change; 0 in events of before it was told.
+        more: another event of the same change follows.
+    """
 
     operation_id: str
     version: int
     step: StepProgress
+    revision: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

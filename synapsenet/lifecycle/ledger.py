@@ -113,10 +113,18 @@ def change(tx: LifecycleWork, old: Operation, new: Operation, *, at: datetime) -
     if not tx.operations.replace(new, revision=old.revision):
         raise Aborted("OPERATION_CHANGED", f"operation {old.id} has changed", remedy="read it again")
     about = aggregate(new.model_id)
-    for place, after in enumerate(new.steps):
-        if after.state is not StepState.PENDING and old.steps[place : place + 1] != (after,):
-            tx.events.append(about, StepChanged(operation_id=new.id, version=new.version, step=after))
-    if (old.state, old.cancelling, old.waiting_for) != (new.state, new.cancelling, new.waiting_for):
+    stepped = [
+        after
+        for place, after in enumerate(new.steps)
+        if after.state is not StepState.PENDING and old.steps[place : place + 1] != (after,)
+    ]
+    is_told = (old.state, old.cancelling, old.waiting_for) != (new.state, new.cancelling, new.waiting_for)
+    for left, step in zip(range(len(stepped) - 1, -1, -1), stepped, strict=True):
+        more = left > 0 or is_told
+        tx.events.append(
+            about, StepChanged(operation_id=new.id, version=new.version, step=step, revision=new.revision, more=more)
+        )
+    if is_told:
         tx.events.append(about, OperationChanged(operation=new))
     return new
 

@@ -17,14 +17,12 @@ from synapsenet.lifecycle.model import Caller, Operation, OperationState
 from synapsenet.lifecycle.ports import LifecycleWork, OperationQuery
 from synapsenet.lifecycle.projecting import Projector
 from synapsenet.lifecycle.running import Runner
-from synapsenet.platform.events import EventFeed
+from synapsenet.platform.events import Event, EventFeed
 from synapsenet.platform.paging import Page, PageRequest
 from synapsenet.platform.records import decode, encode
 from synapsenet.platform.work import Request, WorkFactory
 
 Change = Callable[[LifecycleWork, Operation], Operation]
-
-_ABOUT_OPERATIONS = frozenset({OperationChanged.__name__, StepChanged.__name__})
 
 
 class OperationDesk:
@@ -77,14 +75,12 @@ class OperationDesk:
         yield operation
         if operation.state.has_ended:
             return
+        read = operation.revision
         events = self._feed.watch(after=newest, aggregate=aggregate(operation.model_id))
         async with aclosing(events) as changes:  # type: ignore[type-var]  # it is a generator
             async for event in changes:
-                if event.type not in _ABOUT_OPERATIONS:
-                    continue
-                read = await self.get(operation_id)
-                if read.revision > operation.revision:
-                    operation = read
+                operation, is_whole = _told(operation, event, read)
+                if is_whole:
                     yield operation
                 if operation.state.has_ended:
                     return
@@ -203,6 +199,25 @@ class OperationDesk:
             return change(tx, operation, make(tx, operation), at=self._clock.now())
 
         return await self._work.run(commit)
+
+
+def _told(operation: Operation, event: Event, read: int) -> tuple[Operation, bool]:
+    """`operation` as the event leaves it, and whether a change of it ends there; revision `read` had all before it.
+
+    A step that is not among its steps is one that has only been planned: the operation follows in the same change.
+    """
+    if event.type == OperationChanged.__name__:
+        changed = decode(OperationChanged, event.payload).operation
+        is_new = changed.id == operation.id and changed.revision > read
+        return (changed, True) if is_new else (operation, False)
+    if event.type != StepChanged.__name__:
+        return operation, False
+    told = decode(StepChanged, event.payload)
+    places = [place for place, step in enumerate(operation.steps) if step.name == told.step.name]
+    if told.operation_id != operation.id or told.revision <= read or not places:
+        return operation, False
+    steps = (*operation.steps[: places[0]], told.step, *operation.steps[places[0] + 1 :])
+    return replace(operation, steps=steps, revision=told.revision, updated_at=event.occurred_at), not told.more
 
 
 def _known(tx: LifecycleWork, operation_id: str) -> Operation:
