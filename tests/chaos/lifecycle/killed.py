@@ -47,6 +47,7 @@ from tests.chaos.lifecycle.troubles import Told, Trouble
 from tests.contract.databases import sqlite_records
 
 T = TypeVar("T")
+Commands = dict[str, Callable[..., Awaitable[Any]]]
 
 CLOCK = SystemClock()
 POSITIONED_S = 10.0
@@ -269,7 +270,7 @@ async def coordinating(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def answer(connection: Connection, commands: dict[str, Callable[..., Awaitable[Any]]]) -> None:
+async def answer(connection: Connection, commands: Commands) -> None:
     """Do what the test says, until it says nothing more."""
     loop = asyncio.get_running_loop()
     connection.send("ready")
@@ -333,7 +334,7 @@ def run_participants(connection: Connection, places: Places) -> None:
 
             server = Server([participation(cast)], [places.socket], options=ServerOptions(drain_s=0.1))
             async with server.serving():
-                commands = {
+                commands: Commands = {
                     "doom": doom,
                     "halt": halt,
                     "trouble": trouble,

@@ -137,7 +137,7 @@ def told(message: Message) -> Entry:
         sequence=relayed.sequence,
         position=relayed.position,
         type=relayed.type,
-        payload=relayed.record_json,
+        payload=relayed.record_json.encode(),
         occurred_at=SystemClock().now(),
     )
     return entry_of(event)

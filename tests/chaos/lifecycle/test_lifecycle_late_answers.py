@@ -16,7 +16,7 @@ from synapsenet.lifecycle.sagas import COORDINATOR, SAGAS
 from synapsenet_api.lifecycle.v1.operation_pb2 import Operation, OperationState
 from synapsenet_client import connect
 from tests.chaos.lifecycle.conftest import Judge
-from tests.chaos.lifecycle.killed import run_coordinator, run_participants
+from tests.chaos.lifecycle.killed import OPTIONS, run_coordinator, run_participants
 from tests.chaos.lifecycle.lives import Life, reborn
 from tests.chaos.lifecycle.points import NOWHERE, Point
 from tests.chaos.lifecycle.scripts import Script
@@ -31,6 +31,9 @@ HASTY = tuple(
     replace(saga, steps=tuple(replace(step, timeout=timedelta(seconds=DEADLINE_S)) for step in saga.steps))
     for saga in SAGAS.all()
 )
+
+UNTROUBLED = replace(OPTIONS, lease_s=60.0)
+"""It is the deadline that ends a call, and not the loss of a lease on a busy machine."""
 
 
 def late_calls() -> Iterator[tuple[Script, str]]:
@@ -79,7 +82,7 @@ def test_every_step_that_answers_after_its_deadline_has_been_done_once(places: P
     late = {of: [Trouble(what=what, kind=Kind.LATE, seconds=LATE_S)] for of, what in asked.items()}
     with (
         reborn(run_participants, places) as participants,
-        reborn(partial(run_coordinator, sagas=HASTY), places) as coordinator,
+        reborn(partial(run_coordinator, sagas=HASTY, options=UNTROUBLED), places) as coordinator,
     ):
         participants.life.ask("trouble", late)
         coordinator.life.ask("begin", dict.fromkeys(asked, NOWHERE))
@@ -102,7 +105,7 @@ def test_participants_that_stand_still_between_doing_and_answering_have_done_it_
     points = {at.model_id: Point(saga=at.saga, fails_at=at.fails_at, what=what, when="after") for at, what in asked.items()}
     with (
         reborn(run_participants, places) as participants,
-        reborn(partial(run_coordinator, sagas=HASTY), places) as coordinator,
+        reborn(partial(run_coordinator, sagas=HASTY, options=UNTROUBLED), places) as coordinator,
     ):
         participants.life.ask("halt", points)
         coordinator.life.ask("begin", dict.fromkeys(points, NOWHERE))

@@ -26,7 +26,9 @@ ABOUT = aggregate("mdl-0")
 THIS = {"of": "mdl-0", "number": 1}
 CALLER = Caller(actor="ada", reason="because", request_id="wish", trace_id="0f" * 16)
 
-_MOVED = {name: bindparam(f"new_{name}") for name in ("state", "operation_id", "sequence", "entered_at", "record")}
+_MOVED: dict[str, Any] = {
+    name: bindparam(f"new_{name}") for name in ("state", "operation_id", "sequence", "entered_at", "record")
+}
 
 
 def registered(model_id: str) -> VersionStatus:
