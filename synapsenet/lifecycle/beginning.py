@@ -9,9 +9,9 @@ from synapsenet.clock import Clock
 from synapsenet.errors import Aborted, FailedPrecondition
 from synapsenet.lifecycle.conclusion import SERVING, Conclusion
 from synapsenet.lifecycle.guards import VersionFacts, check_guards
-from synapsenet.lifecycle.ledger import accept, adopt, change, claim, version_changed
+from synapsenet.lifecycle.ledger import accept, adopt, change, claim, take, version_changed
 from synapsenet.lifecycle.machine import Rule, StateMachine
-from synapsenet.lifecycle.model import Caller, Json, Operation, OperationState, StepState, VersionStatus, planned
+from synapsenet.lifecycle.model import Caller, Condition, Json, Operation, OperationState, StepState, VersionStatus, planned
 from synapsenet.lifecycle.ports import Catalogue, LifecycleWork, Participant, StepCall
 from synapsenet.lifecycle.saga import SagaCatalogue
 from synapsenet.platform.locks import Held
@@ -56,7 +56,18 @@ class Beginning:
             entered_at=now,
             updated_at=now,
         )
-        return await self._work.run(lambda tx: adopt(tx, status, caller=caller))
+        return await self._work.run(lambda tx: self._adopted(tx, status, caller))
+
+    def _adopted(self, tx: LifecycleWork, status: VersionStatus, caller: Caller) -> VersionStatus:
+        """The version as it is kept from now on; what needs an operation to be carried on, and has none, has failed."""
+        if (known := tx.versions.find(status.model_id, status.version)) is not None:
+            return known
+        adopted = adopt(tx, status, caller=caller)
+        if adopted.state not in self._machine.carried:
+            return adopted
+        lost = Condition(reason="OPERATION_LOST", message=f"it was {adopted.state}, and no operation carries that on")
+        way_out = self._machine.failure_exit(adopted.state)
+        return take(tx, adopted, way_out, caller=caller, at=status.updated_at, condition=lost)
 
     def examined(self, status: VersionStatus, facts: VersionFacts, event: str) -> Rule:
         """The rule by which `event` may happen to the version now.

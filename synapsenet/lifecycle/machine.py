@@ -123,6 +123,15 @@ class StateMachine:
         """Where a version goes whose time in `state` is over."""
         return next(rule for rule in self.rules if rule.source == state and rule.is_failure)
 
+    @cached_property
+    def carried(self) -> frozenset[str]:
+        """States in which work goes on and into which sagas alone lead: without an operation, nobody carries them on."""
+        return frozenset(
+            state.name
+            for state in self.states.values()
+            if state.timeout is not None and all(rule.saga for rule in self.rules if rule.target == state.name != rule.source)
+        )
+
     def between(self, source: str, target: str) -> Rule | None:
         """The rule by which contracts that know states alone bring a version from `source` to `target`."""
         ways = [rule for rule in self.rules if rule.source == source and rule.target == target and rule.is_original]

@@ -159,6 +159,10 @@ class Catalogue(ABC):
             NotFound: MODEL_UNKNOWN.
         """
 
+    async def untold(self, states: frozenset[str], *, limit: int) -> Sequence[VersionFacts]:
+        """Up to `limit` versions in one of `states` of which it was never told; none, if all that it has came from here."""
+        return ()
+
     @abstractmethod
     async def keep(self, status: VersionStatus) -> None:
         """Have the registry show `status`, unless it shows a later one already."""

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from synapsenet.errors import Aborted, SynapseError
+from synapsenet.lifecycle.adopting import Adopting
 from synapsenet.lifecycle.beginning import Beginning
 from synapsenet.lifecycle.events import OperationChanged
 from synapsenet.lifecycle.execution import Execution, Tools
@@ -43,6 +44,7 @@ class Runner:
         beginning: Beginning,
         overdue: Overdue,
         forgetting: Forgetting,
+        adopting: Adopting,
         sagas: SagaCatalogue,
         locks: Locks,
         feed: EventFeed,
@@ -51,6 +53,7 @@ class Runner:
         self._beginning = beginning
         self._overdue = overdue
         self._forgetting = forgetting
+        self._adopting = adopting
         self._sagas = sagas
         self._locks = locks
         self._feed = feed
@@ -90,6 +93,7 @@ class Runner:
                         self._spawn(operation.id, self._resume(operation.id))
                 await self._overdue.end()
                 await self._forgetting.forget()
+                await self._adopting.look()
             except SynapseError as error:
                 _log.warning("operations that nobody carries on are not looked for: %s", error.public)
             await self._tools.clock.sleep(self._tools.options.sweep_s)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from synapsenet.clock import Clock
 from synapsenet.ids import IdSource
+from synapsenet.lifecycle.adopting import Adopting
 from synapsenet.lifecycle.beginning import Beginning
 from synapsenet.lifecycle.conclusion import Conclusion
 from synapsenet.lifecycle.coordinator import Coordinator
@@ -78,6 +79,7 @@ def compose(
         beginning=beginning,
         overdue=overdue,
         forgetting=Forgetting(work=work, clock=clock, options=options),
+        adopting=Adopting(machine=machine, catalogue=catalogue, beginning=beginning, clock=clock),
         sagas=sagas,
         locks=locks,
         feed=feed,

@@ -42,6 +42,10 @@ class Versions(ABC):
     def page(self, model_id: str, states: frozenset[State], *, below: int | None, limit: int) -> Sequence[Version]:
         """Up to `limit` versions with numbers under `below`, the newest first; in those states, or in any if there are none."""
 
+    @abstractmethod
+    def untold(self, states: frozenset[State], *, limit: int) -> Sequence[Version]:
+        """Up to `limit` versions with the sequence 0, by model and number; in those states, or in any if there are none."""
+
 
 class Aliases(ABC):
     """The aliases, inside one unit of work."""

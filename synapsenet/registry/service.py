@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -154,6 +154,10 @@ class Registry:
             NotFound: VERSION_UNKNOWN.
         """
         await self._work.run(lambda tx: show(tx, known_version(tx, model_id, number), standing))
+
+    async def untold_versions(self, states: frozenset[State], *, limit: int) -> Sequence[Version]:
+        """Versions of which no coordinator ever said anything, up to `limit`; in those states, or in any if there are none."""
+        return await self._work.read(lambda tx: tx.versions.untold(states, limit=limit))
 
     async def upload(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Version:
         """Store a version's artifact, checked, and have the lifecycle's coordinator take it.

@@ -11,10 +11,11 @@ import pytest
 
 from synapsenet.errors import Aborted, AlreadyExists, DataLoss, FailedPrecondition, NotFound, Unavailable
 from synapsenet.lifecycle.model import Caller, Operation, OperationState, StepState
-from synapsenet.lifecycle.ports import StepCall
+from synapsenet.lifecycle.ports import HistoryQuery, StepCall
 from synapsenet.lifecycle.wishes import DeployWish, Patience
+from synapsenet.platform.paging import PageRequest
 from synapsenet.platform.work import ANONYMOUS, Request
-from synapsenet.testing.lifecycle_stage import DEADLINE, OPTIONS, Stage, failing
+from synapsenet.testing.lifecycle_stage import DEADLINE, OPTIONS, Shelf, Stage, failing
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
 
@@ -282,6 +283,31 @@ class SagaContract:
         async with open_stage(options=replace(OPTIONS, operations_days=0)) as successor, asyncio.timeout(DEADLINE):
             assert (await _forgotten(successor, ended)).reason == "OPERATION_UNKNOWN"
             assert await successor.states() == {1: "serving"}
+
+    async def test_what_a_former_release_left_in_the_middle_is_ended_at_the_start_and_can_begin_anew(
+        self, open_stage: OpenStage
+    ) -> None:
+        shelf = Shelf(state="deploying")
+        shelf.left = (4, 7)
+        async with open_stage(shelf=shelf) as stage, asyncio.timeout(DEADLINE):
+            while await stage.states() != {4: "registered", 7: "registered"}:
+                await stage.lifecycle.feed.newest()
+            status = await stage.status(7)
+            assert status.condition is not None
+            assert (status.condition.reason, status.condition.needs_attention) == ("OPERATION_LOST", False)
+            await shelf.shows(status)
+            history = await stage.lifecycle.coordinator.history("digits", HistoryQuery(model_id="", version=7), PageRequest())
+            assert [(row.event, row.target) for row in history.items] == [
+                ("fail_deployment", "registered"),
+                ("create", "deploying"),
+            ]
+            assert (await stage.ended(await stage.deploy(7))).state is OperationState.SUCCEEDED
+
+    async def test_what_may_go_on_without_an_operation_is_left_alone(self, open_stage: OpenStage) -> None:
+        shelf = Shelf(state="training")
+        shelf.left = (4,)
+        async with open_stage(shelf=shelf) as stage:
+            assert (await stage.lifecycle.coordinator.status("digits", 4))[0].state == "training"
 
 
 async def _forgotten(stage: Stage, operation: Operation) -> NotFound:

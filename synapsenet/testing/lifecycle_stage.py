@@ -36,6 +36,7 @@ class Shelf(Catalogue):
 
     Attributes:
         shown: the state that it was last told for each version.
+        left: versions that a former release left in the shelf's state.
     """
 
     def __init__(self, *, state: str = "registered") -> None:
@@ -43,6 +44,7 @@ class Shelf(Catalogue):
         self.artifact = "ab" * 32
         self.aliases: tuple[str, ...] = ()
         self.shown: dict[int, VersionStatus] = {}
+        self.left: tuple[int, ...] = ()
         self.away: SynapseError | None = None
         self._news = asyncio.Event()
 
@@ -66,6 +68,12 @@ class Shelf(Catalogue):
 
     async def model_id(self, model: str) -> str:
         return MODEL if model == "digits" else model
+
+    async def untold(self, states: frozenset[str], *, limit: int) -> Sequence[VersionFacts]:
+        if self.away is not None:
+            raise self.away
+        untold = [version for version in self.left if version not in self.shown and self.state in states]
+        return [await self.find(MODEL, version) for version in untold[:limit]]
 
     async def keep(self, status: VersionStatus) -> None:
         if self.away is not None:

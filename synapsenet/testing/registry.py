@@ -113,6 +113,19 @@ class RegistryRecordsContract:
         await work.run(lambda tx: keep(tx, *(version(at, state=state) for at, state in enumerate(states, start=1))))
         assert await self.numbers(work, State.SERVING, State.CREATED) == [4, 2, 1]
 
+    async def test_versions_are_found_of_which_no_coordinator_said_anything(self, work: WorkFactory[RegistryWork]) -> None:
+        told = replace(version(3, state=State.DEPLOYING), sequence=7)
+        left = [version(2, state=State.DEPLOYING), version(1, model=OTHER, state=State.DEPLOYING), version(1)]
+        await work.run(lambda tx: keep(tx, told, *left))
+
+        async def untold(*states: State, limit: int = 10) -> list[tuple[str, int]]:
+            found = await work.read(lambda tx: tx.versions.untold(frozenset(states), limit=limit))
+            return [(one.model_id, one.number) for one in found]
+
+        assert await untold(State.DEPLOYING) == [(DIGITS.id, 2), (OTHER.id, 1)]
+        assert await untold(State.DEPLOYING, limit=1) == [(DIGITS.id, 2)]
+        assert await untold() == [(DIGITS.id, 1), (DIGITS.id, 2), (OTHER.id, 1)]
+
     async def test_whatever_is_read_carries_its_aliases_in_order(self, work: WorkFactory[RegistryWork]) -> None:
         def commit(tx: RegistryWork) -> None:
             keep(tx, version(1), version(2), version(1, model=OTHER))

@@ -92,7 +92,7 @@ class GrpcRegistry(Registry):
         return response.version
 
 
-def deployable(machine: StateMachine) -> list[version_pb2.VersionState]:
+def deployable(machine: StateMachine) -> list[version_pb2.VersionState.ValueType]:
     """Where the table has versions that may be deployed, are being, or were, in the terms of the registry's contract."""
     begun = {rule.target for rule in machine.rules if rule.event == _DEPLOY}
     found = begun | {rule.source for rule in machine.rules if rule.event == _DEPLOY}

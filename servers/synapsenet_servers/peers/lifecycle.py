@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
 from synapsenet.lifecycle.guards import VersionFacts
@@ -43,20 +45,21 @@ class GrpcCatalogue(Catalogue):
 
     async def find(self, model: str, version: int) -> VersionFacts:
         request = registry_pb.GetVersionRequest(model_id=model, version=version)
-        found = (await asked(self._registry.GetVersion(request, timeout=self._timeout), "registry")).version
-        return VersionFacts(
-            model_id=found.model_id,
-            model_name=found.model_name,
-            version=found.version,
-            state=version_pb2.VersionState.Name(found.state).removeprefix(_PREFIX).lower(),
-            artifact_sha256=found.artifact.sha256,
-            aliases=tuple(found.aliases),
-        )
+        return _facts((await asked(self._registry.GetVersion(request, timeout=self._timeout), "registry")).version)
 
     async def model_id(self, model: str) -> str:
         request = models_pb.GetModelRequest(model_id=model)
         response = await asked(self._models.GetModel(request, timeout=self._timeout), "models")
         return response.model.id
+
+    async def untold(self, states: frozenset[str], *, limit: int) -> Sequence[VersionFacts]:
+        shown = sorted(state for state in states if self._machine.states[state].original == state)
+        if not shown:
+            return ()
+        wire = [version_pb2.VersionState.Value(_PREFIX + state.upper()) for state in shown]
+        request = control_pb.ListUntoldVersionsRequest(states=wire, page_size=limit)
+        answer = await asked(self._control.ListUntoldVersions(request, timeout=self._timeout), "registry")
+        return [_facts(version) for version in answer.versions]
 
     async def keep(self, status: VersionStatus) -> None:
         original = self._machine.states[status.state].original
@@ -111,6 +114,17 @@ class GrpcParticipant(Participant):
             participant=self._name,
             input=to_struct(call.input),
         )
+
+
+def _facts(found: version_pb2.Version) -> VersionFacts:
+    return VersionFacts(
+        model_id=found.model_id,
+        model_name=found.model_name,
+        version=found.version,
+        state=version_pb2.VersionState.Name(found.state).removeprefix(_PREFIX).lower(),
+        artifact_sha256=found.artifact.sha256,
+        aliases=tuple(found.aliases),
+    )
 
 
 def _condition(condition: Condition) -> version_pb2.VersionCondition:

@@ -134,6 +134,13 @@ class SqlVersions(Versions):
             query = query.where(versions.c.state.in_(sorted(states)))
         return self._read(query)
 
+    def untold(self, states: frozenset[State], *, limit: int) -> Sequence[Version]:
+        order = versions.c.model_id, versions.c.number
+        query = select(versions).where(versions.c.lifecycle_sequence == 0).order_by(*order).limit(limit)
+        if states:
+            query = query.where(versions.c.state.in_(sorted(states)))
+        return self._read(query)
+
     def _read(self, query: Any) -> list[Version]:
         rows = self._connection.execute(query).all()
         names: dict[int, list[str]] = defaultdict(list)

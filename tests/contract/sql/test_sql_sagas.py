@@ -15,6 +15,7 @@ from synapsenet.adapters.sql.work import SqlWork
 from synapsenet.clock import SystemClock
 from synapsenet.testing.lifecycle_sagas import OpenStage, SagaContract
 from synapsenet.testing.lifecycle_stage import Shelf, Stage, staged
+from synapsenet.testing.lifecycle_tables import TableContract
 from synapsenet.testing.lifecycle_use_cases import CoordinatorContract
 from tests.contract.databases import OpenRecords
 
@@ -40,6 +41,10 @@ async def stage(open_stage: OpenStage) -> AsyncIterator[Stage]:
 
 
 class TestSqlSagas(SagaContract):
+    """The shared suite."""
+
+
+class TestSqlTables(TableContract):
     """The shared suite."""
 
 

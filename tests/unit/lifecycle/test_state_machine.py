@@ -122,6 +122,12 @@ class TestATableThatDoesNotHold:
         assert "archived is final" in told
 
 
+def test_without_an_operation_nobody_carries_on_what_sagas_alone_lead_to() -> None:
+    assert MACHINE.carried == {"deploying"}
+    ways_in = tuple(replace(one, saga="") if one.event == "roll_back" else one for one in RULES)
+    assert StateMachine(STATES, ways_in, initial="created", guards=GUARDS, sagas=SAGAS).carried == frozenset()
+
+
 class TestAnEvent:
     def test_that_is_not_allowed_is_refused_with_those_that_are(self) -> None:
         with pytest.raises(FailedPrecondition) as refused:

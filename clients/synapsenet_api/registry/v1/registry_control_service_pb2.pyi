@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from synapsenet_api.registry.v1 import version_pb2 as _version_pb2
 import builtins as _builtins
 import sys
@@ -123,3 +125,55 @@ class KeepVersionStateResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KeepVersionStateResponse: _TypeAlias = KeepVersionStateResponse  # noqa: Y015
+
+@_typing.final
+class ListUntoldVersionsRequest(_message.Message):
+    """Which versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50. There are no pages: who has told of these asks again."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_version_pb2.VersionState.ValueType]:
+        """Only those in one of these states; empty: in any."""
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[_version_pb2.VersionState.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUntoldVersionsRequest: _TypeAlias = ListUntoldVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListUntoldVersionsResponse(_message.Message):
+    """Some of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_version_pb2.Version]:
+        """Ordered by model id and number."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[_version_pb2.Version] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUntoldVersionsResponse: _TypeAlias = ListUntoldVersionsResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class RegistryControlServiceStub:
                 request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.FromString,
                 _registered_method=True)
+        self.ListUntoldVersions = channel.unary_unary(
+                '/synapsenet.registry.v1.RegistryControlService/ListUntoldVersions',
+                request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryControlServiceServicer:
@@ -66,6 +71,13 @@ class RegistryControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUntoldVersions(self, request, context):
+        """Versions of whose life no coordinator ever said anything: what a former release left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_RegistryControlServiceServicer_to_server(servicer, server):
                     servicer.KeepVersionState,
                     request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.FromString,
                     response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.SerializeToString,
+            ),
+            'ListUntoldVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUntoldVersions,
+                    request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsRequest.FromString,
+                    response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class RegistryControlService:
             '/synapsenet.registry.v1.RegistryControlService/KeepVersionState',
             synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.SerializeToString,
             synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUntoldVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/synapsenet.registry.v1.RegistryControlService/ListUntoldVersions',
+            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsRequest.SerializeToString,
+            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

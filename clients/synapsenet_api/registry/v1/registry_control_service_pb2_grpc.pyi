@@ -39,6 +39,8 @@ class RegistryControlServiceStub:
     """
     KeepVersionState: _grpc.UnaryUnaryMultiCallable[_registry_control_service_pb2.KeepVersionStateRequest, _registry_control_service_pb2.KeepVersionStateResponse]
     """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
+    ListUntoldVersions: _grpc.UnaryUnaryMultiCallable[_registry_control_service_pb2.ListUntoldVersionsRequest, _registry_control_service_pb2.ListUntoldVersionsResponse]
+    """Versions of whose life no coordinator ever said anything: what a former release left."""
 
 @_typing.type_check_only
 class RegistryControlServiceAsyncStub(RegistryControlServiceStub):
@@ -51,6 +53,8 @@ class RegistryControlServiceAsyncStub(RegistryControlServiceStub):
     """
     KeepVersionState: _aio.UnaryUnaryMultiCallable[_registry_control_service_pb2.KeepVersionStateRequest, _registry_control_service_pb2.KeepVersionStateResponse]  # type: ignore[assignment]
     """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
+    ListUntoldVersions: _aio.UnaryUnaryMultiCallable[_registry_control_service_pb2.ListUntoldVersionsRequest, _registry_control_service_pb2.ListUntoldVersionsResponse]  # type: ignore[assignment]
+    """Versions of whose life no coordinator ever said anything: what a former release left."""
 
 class RegistryControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the platform's own services ask of the registry; reachable only with the mesh's identity."""
@@ -72,5 +76,13 @@ class RegistryControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_control_service_pb2.KeepVersionStateResponse, _abc.Awaitable[_registry_control_service_pb2.KeepVersionStateResponse]]:
         """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
+
+    @_abc_1.abstractmethod
+    def ListUntoldVersions(
+        self,
+        request: _registry_control_service_pb2.ListUntoldVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_control_service_pb2.ListUntoldVersionsResponse, _abc.Awaitable[_registry_control_service_pb2.ListUntoldVersionsResponse]]:
+        """Versions of whose life no coordinator ever said anything: what a former release left."""
 
 def add_RegistryControlServiceServicer_to_server(servicer: RegistryControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
