@@ -29,6 +29,7 @@ A_FEW = Script(saga="deploy", fails_at="warm_up", number=1)
 MANY = Script(saga="deploy", fails_at="warm_up", number=2)
 FOR_GOOD = Script(saga="deploy", fails_at="warm_up", number=3)
 UNTIL_REPAIRED = Script(saga="deploy", fails_at="warm_up", number=4)
+KILLS = 2
 FAILURES = {A_FEW: 2, MANY: WORRYING + 2, FOR_GOOD: FOR_EVER, UNTIL_REPAIRED: FOR_EVER}
 
 COMPENSATED = OperationState.OPERATION_STATE_COMPENSATED
@@ -87,8 +88,10 @@ def test_undoing_that_fails_goes_on_after_kill_9_and_calls_for_attention(places:
         coordinator.again()
         with serving(coordinator) as client:
             until(client, FOR_GOOD, lambda operation: tried(operation) > WORRYING)
-            assert tried(until(client, A_FEW, lambda operation: operation.state == COMPENSATED)) == FAILURES[A_FEW]
-            assert tried(until(client, MANY, lambda operation: operation.state == COMPENSATED)) == FAILURES[MANY]
+            for script in (A_FEW, MANY):
+                undone = until(client, script, lambda operation: operation.state == COMPENSATED)
+                # Of a failure that was not yet recorded when its coordinator died nobody knows.
+                assert FAILURES[script] - KILLS <= tried(undone) <= FAILURES[script]
             _resolved(client, FOR_GOOD)
             participants.life.ask("trouble", troubles({FOR_GOOD: FOR_EVER}))
             client.lifecycle.retry_compensation(operation_id(UNTIL_REPAIRED))
@@ -96,7 +99,7 @@ def test_undoing_that_fails_goes_on_after_kill_9_and_calls_for_attention(places:
             _goes_on(client, FOR_GOOD)
         assert coordinator.life.ask("settle", ENDED_S) == []
         fault = f"coordinator killed while undoing failed {', '.join(map(str, (2, WORRYING + 2)))} times and for ever"
-        check(judge, fault, 2, coordinator.life, participants.life, models)
+        check(judge, fault, KILLS, coordinator.life, participants.life, models)
 
 
 def _calls_for_attention(client: Client, script: Script) -> None:
