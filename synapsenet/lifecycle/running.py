@@ -69,14 +69,20 @@ class Runner:
             Aborted: MODEL_BUSY, another operation holds the model and `wait` is 0; VERSION_CHANGED.
             FailedPrecondition, InvalidArgument: as `Beginning.begin`.
         """
-        if (same := self._beginnings.get(request.id)) is not None:
+        while (same := self._beginnings.get(request.id)) is not None:
             await asyncio.wait({same})
-        if (earlier := await self._beginning.earlier(request)) is not None:
-            return earlier
         begun: asyncio.Future[Operation] = asyncio.get_running_loop().create_future()
-        if request.id:
+        if request.id:  # before anything is awaited: two that come at once must not both find that nothing was begun
             self._beginnings[request.id] = begun
             begun.add_done_callback(lambda _: self._beginnings.pop(request.id, None))
+        try:
+            earlier = await self._beginning.earlier(request)
+        except BaseException:
+            begun.cancel()
+            raise
+        if earlier is not None:
+            begun.set_result(earlier)
+            return earlier
         self._spawn(draft.id, self._carry(draft, request, expected, wait, begun))
         return await asyncio.shield(begun)
 
@@ -149,7 +155,12 @@ class Runner:
                         await self._execute(operation, held)
                     return
             except Aborted as busy:
-                if begun.done() or busy.reason != "MODEL_BUSY" or wait <= 0:
+                if begun.done() or busy.reason != "MODEL_BUSY":
+                    raise
+                if (earlier := await self._beginning.earlier(request)) is not None:  # another process was asked, too
+                    begun.set_result(earlier)
+                    return
+                if wait <= 0:
                     raise
                 waiting = await self._wait_in_line(draft, request, wait, busy)
             begun.set_result(waiting)

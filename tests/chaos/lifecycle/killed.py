@@ -55,7 +55,7 @@ LONGEST_WAIT_S = 30.0
 OPTIONS = LifecycleOptions(lease_s=1.0, sweep_s=0.1, first_pause_s=0.4, longest_pause_s=0.8, records_pause_s=0.1)
 RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long an attempt may take, on a busy machine
     ("grpc.max_reconnect_backoff_ms", 200),
 ]
 
