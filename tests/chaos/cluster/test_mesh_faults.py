@@ -164,8 +164,11 @@ async def test_a_damaged_endpoint_file_stops_nothing_and_is_written_anew(mesh: S
                         await asyncio.sleep(0.02)
                 await asyncio.sleep(0.1)
         assert (set(seen.answers), seen.failures) == ({"a"}, [])
-        async with replicas(mesh, b=0):
+        newcomer = await mesh.replica("b")
+        try:
             await mesh.until_answering("a", "b")
+        finally:
+            await newcomer.end()
     tell("endpoint files truncated and filled with garbage 4 times: written anew", failed_calls=len(seen.failures))
 
 

@@ -268,6 +268,8 @@ def stopped(server: RunningPostgres) -> Iterator[None]:
 async def test_a_server_that_stands_still_is_given_up_in_bounded_time_and_loses_nothing(
     server: RunningPostgres, options: PostgresOptions, tmp_path: Path, tell: Tell
 ) -> None:
+    async with opened(options, tmp_path):
+        pass  # its schema is made in the time that this takes
     async with opened(replace(options, transaction_s=1.0, outcome_s=1.0), tmp_path) as ledger:
         await ledger.run(wish("before"))
         with stopped(server):
