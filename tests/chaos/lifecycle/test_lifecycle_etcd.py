@@ -16,11 +16,12 @@ import pytest
 
 from synapsenet.lifecycle.sagas import SAGAS
 from synapsenet_client import Aborted, Client, Options, Retries, Unavailable, connect
+from tests.chaos.lifecycle.beginnings import begin_all
 from tests.chaos.lifecycle.callers import Wish, callers
 from tests.chaos.lifecycle.conftest import Judge
 from tests.chaos.lifecycle.killed import run_coordinator, run_participants
 from tests.chaos.lifecycle.lives import Life, reborn
-from tests.chaos.lifecycle.points import NOWHERE, Point, points
+from tests.chaos.lifecycle.points import Point, points
 from tests.chaos.lifecycle.scripts import MOVED, Script
 from tests.chaos.lifecycle.stores import AREA, SESSION_S, Places
 from tests.chaos.lifecycle.troubles import Kind, Trouble
@@ -69,9 +70,7 @@ def begin_slowly(coordinator: Life, participants: Life, scripts: Iterable[Script
     models = [script.model_id for script in scripts]
     slow = [Trouble(what=what, kind=Kind.SLOW, seconds=seconds) for what in ("execute load", "compensate load")]
     participants.ask("trouble", dict.fromkeys(models, slow))
-    begun = coordinator.ask("begin", dict.fromkeys(models, NOWHERE))
-    assert begun == [f"op-{model_id}" for model_id in models], begun
-    return models
+    return begin_all(coordinator, models)
 
 
 def begun_at_last(client: Client, script: Script) -> float:

@@ -19,10 +19,10 @@ from synapsenet.lifecycle.audit import Entry, audit, entry_of
 from synapsenet.lifecycle.table import MACHINE
 from synapsenet.platform.events import Event
 from synapsenet_api.platform.v1.event_pb2 import Event as Relayed
+from tests.chaos.lifecycle.beginnings import begin_all
 from tests.chaos.lifecycle.conftest import Judge
 from tests.chaos.lifecycle.killed import run_coordinator, run_participants
 from tests.chaos.lifecycle.lives import Life, reborn
-from tests.chaos.lifecycle.points import NOWHERE
 from tests.chaos.lifecycle.relaying import TOPIC, run_relay
 from tests.chaos.lifecycle.scripts import Script
 from tests.chaos.lifecycle.stores import AREA, Places
@@ -82,9 +82,7 @@ class Traffic:
         """One of each kind, on a model of its own."""
         number = len(self.models)
         batch = [Script(saga=saga, fails_at=at, number=number + place).model_id for place, (saga, at) in enumerate(KINDS)]
-        begun = self._coordinator.ask("begin", dict.fromkeys(batch, NOWHERE))
-        assert begun == [f"op-{model_id}" for model_id in batch], begun
-        self.models += batch
+        self.models += begin_all(self._coordinator, batch)
 
     def settle(self) -> None:
         assert self._coordinator.ask("settle", SETTLED_S) == []
