@@ -28,8 +28,12 @@ _CARRIED = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
 # More than the edge takes (edge.header_kib), which says itself what is too large; the query of a GET stands in it twice.
 _METADATA_BYTES = 256 << 10
 
-# What a watch, or a call that outlasts the drain, has for its last message and its status to be heard.
-_LAST_WORDS_S = 0.2
+# How long a watch goes on once its server stops: for the last events.
+_LAST_EVENTS_S = 0.2
+
+# What a call that outlasts the drain has for its last message and its status to be heard, also on a busy machine. It ends as
+# soon as they are: only a caller that does not read makes the server wait so long.
+_LAST_WORDS_S = 1.0
 
 
 class _EndedCalls(logging.Filter):
@@ -113,7 +117,7 @@ class Server:
             yield
         finally:
             await self._health.enter_graceful_shutdown()
-            self._guard.end_calls(watches_in_s=min(_LAST_WORDS_S, self._drain_s), others_in_s=self._drain_s)
+            self._guard.end_calls(watches_in_s=min(_LAST_EVENTS_S, self._drain_s), others_in_s=self._drain_s)
             await self._server.stop(self._drain_s + _LAST_WORDS_S)
 
     async def say(self, service: str, serving: bool) -> None:

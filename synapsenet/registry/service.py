@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from synapsenet.clock import Clock
-from synapsenet.errors import Aborted, FailedPrecondition, ResourceExhausted, SynapseError
+from synapsenet.errors import Aborted, FailedPrecondition, InvalidArgument, ResourceExhausted, SynapseError
 from synapsenet.platform.artifacts import ArtifactStore
-from synapsenet.platform.paging import Page, PageRequest
+from synapsenet.platform.paging import DEFAULT_SIZE, LARGEST_SIZE, Page, PageRequest
 from synapsenet.platform.records import decode
 from synapsenet.platform.work import Request, WorkFactory
 from synapsenet.registry.aliases import AliasWish, delete_alias, known_alias, set_alias
@@ -155,9 +155,19 @@ class Registry:
         """
         await self._work.run(lambda tx: show(tx, known_version(tx, model_id, number), standing))
 
-    async def untold_versions(self, states: frozenset[State], *, limit: int) -> Sequence[Version]:
-        """Versions of which no coordinator ever said anything, up to `limit`; in those states, or in any if there are none."""
-        return await self._work.read(lambda tx: tx.versions.untold(states, limit=limit))
+    async def untold_versions(self, states: frozenset[State], *, limit: int = 0) -> Sequence[Version]:
+        """Versions of which no coordinator ever said anything; in those states, or in any if there are none.
+
+        Args:
+            limit: how many at most; 0 means 50, more than 1,000 is taken as 1,000.
+
+        Raises:
+            InvalidArgument: LIMIT_NEGATIVE.
+        """
+        if limit < 0:
+            raise InvalidArgument("LIMIT_NEGATIVE", "limit is negative", field="limit", remedy="give 0 for 50, or up to 1000")
+        most = min(limit or DEFAULT_SIZE, LARGEST_SIZE)
+        return await self._work.read(lambda tx: tx.versions.untold(states, limit=most))
 
     async def upload(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Version:
         """Store a version's artifact, checked, and have the lifecycle's coordinator take it.

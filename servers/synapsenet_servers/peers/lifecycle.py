@@ -57,8 +57,8 @@ class GrpcCatalogue(Catalogue):
         if not shown:
             return ()
         wire = [version_pb2.VersionState.Value(_PREFIX + state.upper()) for state in shown]
-        request = control_pb.ListUntoldVersionsRequest(states=wire, page_size=limit)
-        answer = await asked(self._control.ListUntoldVersions(request, timeout=self._timeout), "registry")
+        request = control_pb.FindUntoldVersionsRequest(states=wire, limit=limit)
+        answer = await asked(self._control.FindUntoldVersions(request, timeout=self._timeout), "registry")
         return [_facts(version) for version in answer.versions]
 
     async def keep(self, status: VersionStatus) -> None:

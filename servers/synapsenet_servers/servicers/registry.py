@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from synapsenet.platform.paging import PageRequest
 from synapsenet.registry.service import Registry
 from synapsenet_api.registry.v1 import registry_control_service_pb2 as control_pb
 from synapsenet_api.registry.v1 import registry_service_pb2 as pb
@@ -91,9 +90,8 @@ class RegistryControl(RegistryControlServiceServicer):
         await self._registry.keep_standing(request.model_id, request.version, translate.standing(request))
         return control_pb.KeepVersionStateResponse()
 
-    async def ListUntoldVersions(
-        self, request: control_pb.ListUntoldVersionsRequest, context: Any
-    ) -> control_pb.ListUntoldVersionsResponse:
-        limit = PageRequest(size=request.page_size).limit
-        found = await self._registry.untold_versions(translate.states(request), limit=limit)
-        return control_pb.ListUntoldVersionsResponse(versions=map(translate.version, found))
+    async def FindUntoldVersions(
+        self, request: control_pb.FindUntoldVersionsRequest, context: Any
+    ) -> control_pb.FindUntoldVersionsResponse:
+        found = await self._registry.untold_versions(translate.states(request), limit=request.limit)
+        return control_pb.FindUntoldVersionsResponse(versions=map(translate.version, found))

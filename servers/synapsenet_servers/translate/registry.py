@@ -94,7 +94,7 @@ def version_change(request: registry_service_pb2.UpdateVersionRequest) -> Versio
 
 
 def states(
-    request: registry_service_pb2.ListVersionsRequest | registry_control_service_pb2.ListUntoldVersionsRequest,
+    request: registry_service_pb2.ListVersionsRequest | registry_control_service_pb2.FindUntoldVersionsRequest,
 ) -> frozenset[State]:
     return frozenset(_STATES.member(state, field="states") for state in request.states)
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from synapsenet_api.registry.v1 import version_pb2 as synapsenet_dot_registry_dot_v1_dot_version__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5synapsenet/registry/v1/registry_control_service.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$synapsenet/registry/v1/version.proto\"+\n\x11\x43loseModelRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x14\n\x12\x43loseModelResponse\"\x9f\x02\n\x17KeepVersionStateRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32$.synapsenet.registry.v1.VersionStateB\x04\xe2\x41\x01\x02\x12;\n\tcondition\x18\x04 \x01(\x0b\x32(.synapsenet.registry.v1.VersionCondition\x12\x16\n\x08sequence\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\x1a\n\x18KeepVersionStateResponse\"d\n\x19ListUntoldVersionsRequest\x12\x34\n\x06states\x18\x01 \x03(\x0e\x32$.synapsenet.registry.v1.VersionState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"O\n\x1aListUntoldVersionsResponse\x12\x31\n\x08versions\x18\x01 \x03(\x0b\x32\x1f.synapsenet.registry.v1.Version2\xf1\x02\n\x16RegistryControlService\x12\x63\n\nCloseModel\x12).synapsenet.registry.v1.CloseModelRequest\x1a*.synapsenet.registry.v1.CloseModelResponse\x12u\n\x10KeepVersionState\x12/.synapsenet.registry.v1.KeepVersionStateRequest\x1a\x30.synapsenet.registry.v1.KeepVersionStateResponse\x12{\n\x12ListUntoldVersions\x12\x31.synapsenet.registry.v1.ListUntoldVersionsRequest\x1a\x32.synapsenet.registry.v1.ListUntoldVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5synapsenet/registry/v1/registry_control_service.proto\x12\x16synapsenet.registry.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$synapsenet/registry/v1/version.proto\"+\n\x11\x43loseModelRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x14\n\x12\x43loseModelResponse\"\x9f\x02\n\x17KeepVersionStateRequest\x12\x16\n\x08model_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x39\n\x05state\x18\x03 \x01(\x0e\x32$.synapsenet.registry.v1.VersionStateB\x04\xe2\x41\x01\x02\x12;\n\tcondition\x18\x04 \x01(\x0b\x32(.synapsenet.registry.v1.VersionCondition\x12\x16\n\x08sequence\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x35\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\x1a\n\x18KeepVersionStateResponse\"`\n\x19\x46indUntoldVersionsRequest\x12\x34\n\x06states\x18\x01 \x03(\x0e\x32$.synapsenet.registry.v1.VersionState\x12\r\n\x05limit\x18\x02 \x01(\x05\"O\n\x1a\x46indUntoldVersionsResponse\x12\x31\n\x08versions\x18\x01 \x03(\x0b\x32\x1f.synapsenet.registry.v1.Version2\xf1\x02\n\x16RegistryControlService\x12\x63\n\nCloseModel\x12).synapsenet.registry.v1.CloseModelRequest\x1a*.synapsenet.registry.v1.CloseModelResponse\x12u\n\x10KeepVersionState\x12/.synapsenet.registry.v1.KeepVersionStateRequest\x1a\x30.synapsenet.registry.v1.KeepVersionStateResponse\x12{\n\x12\x46indUntoldVersions\x12\x31.synapsenet.registry.v1.FindUntoldVersionsRequest\x1a\x32.synapsenet.registry.v1.FindUntoldVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,10 +54,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEEPVERSIONSTATEREQUEST']._serialized_end=540
   _globals['_KEEPVERSIONSTATERESPONSE']._serialized_start=542
   _globals['_KEEPVERSIONSTATERESPONSE']._serialized_end=568
-  _globals['_LISTUNTOLDVERSIONSREQUEST']._serialized_start=570
-  _globals['_LISTUNTOLDVERSIONSREQUEST']._serialized_end=670
-  _globals['_LISTUNTOLDVERSIONSRESPONSE']._serialized_start=672
-  _globals['_LISTUNTOLDVERSIONSRESPONSE']._serialized_end=751
-  _globals['_REGISTRYCONTROLSERVICE']._serialized_start=754
-  _globals['_REGISTRYCONTROLSERVICE']._serialized_end=1123
+  _globals['_FINDUNTOLDVERSIONSREQUEST']._serialized_start=570
+  _globals['_FINDUNTOLDVERSIONSREQUEST']._serialized_end=666
+  _globals['_FINDUNTOLDVERSIONSRESPONSE']._serialized_start=668
+  _globals['_FINDUNTOLDVERSIONSRESPONSE']._serialized_end=747
+  _globals['_REGISTRYCONTROLSERVICE']._serialized_start=750
+  _globals['_REGISTRYCONTROLSERVICE']._serialized_end=1119
 # @@protoc_insertion_point(module_scope)

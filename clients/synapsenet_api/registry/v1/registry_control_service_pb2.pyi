@@ -127,15 +127,15 @@ class KeepVersionStateResponse(_message.Message):
 Global___KeepVersionStateResponse: _TypeAlias = KeepVersionStateResponse  # noqa: Y015
 
 @_typing.final
-class ListUntoldVersionsRequest(_message.Message):
+class FindUntoldVersionsRequest(_message.Message):
     """Which versions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STATES_FIELD_NUMBER: _builtins.int
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    page_size: _builtins.int
-    """At most so many, up to 1,000, and no more for a larger number; 0: 50. There are no pages: who has told of these asks again."""
+    LIMIT_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """At most so many, up to 1,000, and no more for a larger number; 0: 50. Who has told of these asks again."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_version_pb2.VersionState.ValueType]:
         """Only those in one of these states; empty: in any."""
@@ -144,18 +144,18 @@ class ListUntoldVersionsRequest(_message.Message):
         self,
         *,
         states: _abc.Iterable[_version_pb2.VersionState.ValueType] | None = ...,
-        page_size: _builtins.int = ...,
+        limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListUntoldVersionsRequest: _TypeAlias = ListUntoldVersionsRequest  # noqa: Y015
+Global___FindUntoldVersionsRequest: _TypeAlias = FindUntoldVersionsRequest  # noqa: Y015
 
 @_typing.final
-class ListUntoldVersionsResponse(_message.Message):
+class FindUntoldVersionsResponse(_message.Message):
     """Some of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -176,4 +176,4 @@ class ListUntoldVersionsResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListUntoldVersionsResponse: _TypeAlias = ListUntoldVersionsResponse  # noqa: Y015
+Global___FindUntoldVersionsResponse: _TypeAlias = FindUntoldVersionsResponse  # noqa: Y015

@@ -45,10 +45,10 @@ class RegistryControlServiceStub:
                 request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.SerializeToString,
                 response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.FromString,
                 _registered_method=True)
-        self.ListUntoldVersions = channel.unary_unary(
-                '/synapsenet.registry.v1.RegistryControlService/ListUntoldVersions',
-                request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsRequest.SerializeToString,
-                response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsResponse.FromString,
+        self.FindUntoldVersions = channel.unary_unary(
+                '/synapsenet.registry.v1.RegistryControlService/FindUntoldVersions',
+                request_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.FindUntoldVersionsRequest.SerializeToString,
+                response_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.FindUntoldVersionsResponse.FromString,
                 _registered_method=True)
 
 
@@ -71,7 +71,7 @@ class RegistryControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListUntoldVersions(self, request, context):
+    def FindUntoldVersions(self, request, context):
         """Versions of whose life no coordinator ever said anything: what a former release left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -91,10 +91,10 @@ def add_RegistryControlServiceServicer_to_server(servicer, server):
                     request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateRequest.FromString,
                     response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.KeepVersionStateResponse.SerializeToString,
             ),
-            'ListUntoldVersions': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListUntoldVersions,
-                    request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsRequest.FromString,
-                    response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsResponse.SerializeToString,
+            'FindUntoldVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindUntoldVersions,
+                    request_deserializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.FindUntoldVersionsRequest.FromString,
+                    response_serializer=synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.FindUntoldVersionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -163,7 +163,7 @@ class RegistryControlService:
             _registered_method=True)
 
     @staticmethod
-    def ListUntoldVersions(request,
+    def FindUntoldVersions(request,
             target,
             options=(),
             channel_credentials=None,
@@ -176,9 +176,9 @@ class RegistryControlService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/synapsenet.registry.v1.RegistryControlService/ListUntoldVersions',
-            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsRequest.SerializeToString,
-            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.ListUntoldVersionsResponse.FromString,
+            '/synapsenet.registry.v1.RegistryControlService/FindUntoldVersions',
+            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.FindUntoldVersionsRequest.SerializeToString,
+            synapsenet_dot_registry_dot_v1_dot_registry__control__service__pb2.FindUntoldVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

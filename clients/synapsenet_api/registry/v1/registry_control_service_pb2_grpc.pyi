@@ -39,7 +39,7 @@ class RegistryControlServiceStub:
     """
     KeepVersionState: _grpc.UnaryUnaryMultiCallable[_registry_control_service_pb2.KeepVersionStateRequest, _registry_control_service_pb2.KeepVersionStateResponse]
     """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
-    ListUntoldVersions: _grpc.UnaryUnaryMultiCallable[_registry_control_service_pb2.ListUntoldVersionsRequest, _registry_control_service_pb2.ListUntoldVersionsResponse]
+    FindUntoldVersions: _grpc.UnaryUnaryMultiCallable[_registry_control_service_pb2.FindUntoldVersionsRequest, _registry_control_service_pb2.FindUntoldVersionsResponse]
     """Versions of whose life no coordinator ever said anything: what a former release left."""
 
 @_typing.type_check_only
@@ -53,7 +53,7 @@ class RegistryControlServiceAsyncStub(RegistryControlServiceStub):
     """
     KeepVersionState: _aio.UnaryUnaryMultiCallable[_registry_control_service_pb2.KeepVersionStateRequest, _registry_control_service_pb2.KeepVersionStateResponse]  # type: ignore[assignment]
     """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
-    ListUntoldVersions: _aio.UnaryUnaryMultiCallable[_registry_control_service_pb2.ListUntoldVersionsRequest, _registry_control_service_pb2.ListUntoldVersionsResponse]  # type: ignore[assignment]
+    FindUntoldVersions: _aio.UnaryUnaryMultiCallable[_registry_control_service_pb2.FindUntoldVersionsRequest, _registry_control_service_pb2.FindUntoldVersionsResponse]  # type: ignore[assignment]
     """Versions of whose life no coordinator ever said anything: what a former release left."""
 
 class RegistryControlServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -78,11 +78,11 @@ class RegistryControlServiceServicer(metaclass=_abc_1.ABCMeta):
         """Show where a version is in its life, as its coordinator says; what is shown already and is newer stays."""
 
     @_abc_1.abstractmethod
-    def ListUntoldVersions(
+    def FindUntoldVersions(
         self,
-        request: _registry_control_service_pb2.ListUntoldVersionsRequest,
+        request: _registry_control_service_pb2.FindUntoldVersionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_registry_control_service_pb2.ListUntoldVersionsResponse, _abc.Awaitable[_registry_control_service_pb2.ListUntoldVersionsResponse]]:
+    ) -> _typing.Union[_registry_control_service_pb2.FindUntoldVersionsResponse, _abc.Awaitable[_registry_control_service_pb2.FindUntoldVersionsResponse]]:
         """Versions of whose life no coordinator ever said anything: what a former release left."""
 
 def add_RegistryControlServiceServicer_to_server(servicer: RegistryControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
