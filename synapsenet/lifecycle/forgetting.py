@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from synapsenet.clock import Clock
 from synapsenet.lifecycle.options import LifecycleOptions
 from synapsenet.lifecycle.ports import LifecycleWork
@@ -14,12 +16,24 @@ _PAUSE_S = 3_600.0
 
 
 class Forgetting:
-    """Looks once an hour, and at every call for as long as a look finds more than one commit may forget."""
+    """Looks once an hour, and at every call for as long as a look finds more than one commit may forget.
 
-    def __init__(self, *, work: WorkFactory[LifecycleWork], clock: Clock, options: LifecycleOptions) -> None:
+    Args:
+        repeated_for: how long a caller may repeat the wish that began an operation and is shown that operation: it is kept so
+            long at least.
+    """
+
+    def __init__(
+        self,
+        *,
+        work: WorkFactory[LifecycleWork],
+        clock: Clock,
+        options: LifecycleOptions,
+        repeated_for: timedelta = timedelta(),
+    ) -> None:
         self._work = work
         self._clock = clock
-        self._age = options.operations_age
+        self._age = max(options.operations_age, repeated_for)
         self._next_look = clock.monotonic()
 
     async def forget(self) -> None:

@@ -20,7 +20,8 @@ class LifecycleOptions:
         longest_pause_s: seconds between attempts, at most.
         records_pause_s: seconds before the coordinator asks its own database again.
         peer_s: seconds that a question to the registry may take.
-        operations_days: days for which operations that ended are kept; transitions are kept for ever.
+        operations_days: days for which operations that ended are kept, and no shorter than `retention.requests_s`; transitions
+            are kept for ever.
     """
 
     lease_s: float = 15.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from synapsenet.clock import Clock
 from synapsenet.ids import IdSource
@@ -62,12 +63,14 @@ def compose(
     ids: IdSource,
     options: LifecycleOptions,
     holder: str,
+    repeated_for: timedelta = timedelta(),
 ) -> Lifecycle:
     """The coordinator by one table.
 
     Args:
         participants: other services, by the names that steps know them by; the coordinator's own steps are added.
         holder: who this process is, for those who wait for its locks.
+        repeated_for: how long the records recognise a request id.
     """
     everybody = {**participants, COORDINATOR: CoordinatorSteps(work=work, clock=clock)}
     projector = Projector(work=work, feed=feed, catalogue=catalogue, locks=locks, clock=clock, options=options, holder=holder)
@@ -78,7 +81,7 @@ def compose(
         tools=tools,
         beginning=beginning,
         overdue=overdue,
-        forgetting=Forgetting(work=work, clock=clock, options=options),
+        forgetting=Forgetting(work=work, clock=clock, options=options, repeated_for=repeated_for),
         adopting=Adopting(machine=machine, catalogue=catalogue, beginning=beginning, clock=clock),
         sagas=sagas,
         locks=locks,

@@ -67,6 +67,14 @@ class ForgettingContract:
         kept = await work.read(lambda tx: tx.history.page(HistoryQuery(model_id=MODEL), before=None, limit=9))
         assert [one.operation_id for one in kept] == ["old"]
 
+    async def test_what_a_repeated_wish_may_still_ask_for_is_kept(self, work: Work, clock: FakeClock) -> None:
+        await add(work, clock, "old", days_ago=3)
+        options = LifecycleOptions(operations_days=2)
+        await Forgetting(work=work, clock=clock, options=options, repeated_for=timedelta(days=4)).forget()
+        assert await left(work) == ["old"]
+        await Forgetting(work=work, clock=clock, options=options, repeated_for=timedelta(days=1)).forget()
+        assert await left(work) == []
+
 
 def of_two_days(work: Work, clock: FakeClock) -> Forgetting:
     return Forgetting(work=work, clock=clock, options=LifecycleOptions(operations_days=2))

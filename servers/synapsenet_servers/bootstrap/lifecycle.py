@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from synapsenet.adapters.sql.lifecycle import SqlLifecycleWork, metadata
 from synapsenet.lifecycle.sagas import INFERENCE, REGISTRY, SAGAS
@@ -38,6 +39,7 @@ async def assemble(platform: Platform, stack: AsyncExitStack) -> Role:
         ids=platform.ids("op"),
         options=config.lifecycle,
         holder=f"{config.mesh.host_name}/{os.getpid()}",
+        repeated_for=timedelta(seconds=config.retention.requests_s),
     )
     stack.push_async_callback(lifecycle.runner.stop)
     coordinator = Service(
