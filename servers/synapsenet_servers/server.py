@@ -35,6 +35,11 @@ _LAST_EVENTS_S = 0.2
 # soon as they are: only a caller that does not read makes the server wait so long.
 _LAST_WORDS_S = 1.0
 
+# How long nobody must have called before a server that was told to stop believes that nobody will, and how often it waits for
+# that: the runtime takes no call any more once it stops, and cancels, without a word, those that it has and nobody was told of.
+_QUIET_S = 0.02
+_QUIET_TRIES = 50
+
 
 class _EndedCalls(logging.Filter):
     """Drops what the runtime says when a servicer answers a call that the runtime has already ended: nobody is left to hear."""
@@ -118,7 +123,16 @@ class Server:
         finally:
             await self._health.enter_graceful_shutdown()
             self._guard.end_calls(watches_in_s=min(_LAST_EVENTS_S, self._drain_s), others_in_s=self._drain_s)
+            await self._quiet()
             await self._server.stop(self._drain_s + _LAST_WORDS_S)
+
+    async def _quiet(self) -> None:
+        """Wait, not for ever, until those that still call have been told that the server stops."""
+        for _ in range(_QUIET_TRIES):
+            told = self._guard.late
+            await asyncio.sleep(_QUIET_S)
+            if self._guard.late == told:
+                return
 
     async def say(self, service: str, serving: bool) -> None:
         """Let health checks of `service` be answered so."""

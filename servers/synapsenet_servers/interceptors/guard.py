@@ -31,6 +31,9 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generic at run time
     """Wraps the handlers of one server.
 
+    Attributes:
+        late: calls that came when the server had been told to stop, and were refused.
+
     Args:
         authorization: decides who may call; None: everybody who can connect.
     """
@@ -43,6 +46,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
         self._absent = {row.method: row for row in not_yet_available if not row.option}
         self._under_way: dict[asyncio.Timeout, str] = {}
         self._stopping = False
+        self.late = 0
 
     def end_calls(self, *, watches_in_s: float, others_in_s: float) -> None:
         """Tell those who call that the server stops: in so many seconds, unless the call ends by itself before.
@@ -117,6 +121,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not generi
 
     def _admit(self) -> None:
         if self._stopping:
+            self.late += 1
             raise _stopped()
         if len(self._under_way) > self._limits.concurrent_calls:
             raise ResourceExhausted("SERVER_BUSY", "the server has all the calls it takes", remedy="retry", retry_after=1.0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -217,6 +219,22 @@ async def test_a_drain_lets_the_calls_under_way_end_and_says_not_serving() -> No
             told = asyncio.create_task(_end_when_told(watch, release))
         assert await told == health_pb2.HealthCheckResponse.NOT_SERVING
         assert isinstance(await call, pb.CreateModelResponse)
+
+
+async def test_calls_that_a_busy_server_had_not_come_to_before_it_stopped_are_told_so() -> None:
+    server = Server([], ["127.0.0.1:0"], options=ServerOptions(drain_s=1.0))
+    with ThreadPoolExecutor(32) as threads, grpc.insecure_channel(f"127.0.0.1:{server.ports[0]}") as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+
+        def status(_: int) -> grpc.StatusCode:
+            call = check.future(health_pb2.HealthCheckRequest(), timeout=10)
+            return call.code()  # type: ignore[no-any-return]  # untyped stubs
+
+        async with server.serving():
+            await asyncio.to_thread(status, 0)
+            calls = [threads.submit(status, number) for number in range(32)]
+            time.sleep(0.2)
+        assert {call.result() for call in calls} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
 async def _end_when_told(watch: Any, release: asyncio.Event) -> int:
