@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,8 +160,12 @@ async def test_a_version_with_an_alias_is_not_archived_whoever_asks(inside: Insi
     assert other.value.reason == "VERSION_HAS_ALIASES"
 
 
-async def test_what_the_coordinator_moves_the_registry_shows(inside: Inside) -> None:
-    train = lifecycle_pb.TransitionVersionRequest(model_id="digits", version=1, event="train")
+async def test_what_the_coordinator_moves_the_registry_shows_and_tells_why(inside: Inside, tmp_path: Path) -> None:
+    intent = lifecycle_pb.Intent(reason="new data")
+    train = lifecycle_pb.TransitionVersionRequest(model_id="digits", version=1, event="train", intent=intent)
     status = (await inside.lifecycle.TransitionVersion(train)).status
     found = (await inside.registry.GetVersion(pb.GetVersionRequest(model_id="digits", version=1))).version
     assert (status.state, found.state, found.etag) == ("training", version_pb2.VERSION_STATE_TRAINING, "r2")
+    with closing(sqlite3.connect(tmp_path / "data" / "registry" / "registry.sqlite")) as records:
+        ((payload,),) = records.execute("SELECT payload FROM outbox WHERE type = 'VersionMoved'").fetchall()
+    assert json.loads(payload)["reason"] == "new data"
