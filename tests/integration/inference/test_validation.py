@@ -20,6 +20,7 @@ from synapsenet_api.lifecycle.v1 import lifecycle_service_pb2 as pb
 from synapsenet_api.lifecycle.v1 import operation_pb2, validation_report_pb2
 from synapsenet_api.lifecycle.v1.lifecycle_service_pb2_grpc import LifecycleServiceStub
 from synapsenet_api.monitoring.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
+from synapsenet_api.registry.v1 import registry_service_pb2 as registry_pb
 from synapsenet_api.registry.v1 import version_pb2
 from synapsenet_client._columns import columns_message
 from tests.integration.features.stores import Stores, create, ride, write
@@ -108,3 +109,29 @@ async def test_a_set_that_is_not_there_ends_the_validation_with_its_reason(chann
     waited = await stub.WaitOperation(pb.WaitOperationRequest(operation_id=begun.id), timeout=20)
     assert waited.operation.state == operation_pb2.OPERATION_STATE_COMPENSATED
     assert "ts-nothing" in waited.operation.error.message
+
+
+async def test_who_deploys_as_before_there_were_validations_has_artifact_and_signature_checked_and_no_more(
+    channel: grpc.aio.Channel,
+) -> None:
+    client, stub = Client(channel), LifecycleServiceStub(channel)
+    version = await client.upload("fares", fare_model())
+    assert (await client.state(version)).state == version_pb2.VERSION_STATE_VALIDATING
+    approve = registry_pb.SetVersionStateRequest(
+        model_id=version.model_id, version=version.version, state=version_pb2.VERSION_STATE_REGISTERED
+    )
+    await client.registry.SetVersionState(approve, timeout=20)
+    await client.deploy(version)
+    (operation,) = (await stub.ListOperations(pb.ListOperationsRequest(model_id=version.model_id), timeout=20)).operations
+    assert [step.name for step in operation.steps] == [
+        "reserve",
+        "fetch",
+        "load",
+        "warm_up",
+        "shift_traffic",
+        "retire_previous",
+    ]
+    with pytest.raises(grpc.aio.AioRpcError, match="was never validated"):
+        await stub.GetValidationReport(
+            pb.GetValidationReportRequest(model_id=version.model_id, version=version.version), timeout=20
+        )
