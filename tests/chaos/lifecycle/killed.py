@@ -119,7 +119,7 @@ class MortalWork(WorkFactory[LifecycleWork]):
 
 
 def _let_go(running: asyncio.Future[T]) -> None:
-    """Take note of how a commit ended that nobody may wait for any more."""
+    """Take note of how something ended that nobody may wait for any more."""
     if not running.cancelled():
         running.exception()
 
@@ -153,6 +153,7 @@ class MortalParticipant(Participant):
             asking.close()
             raise
         on_the_wire = asyncio.ensure_future(asking)  # it arrives even if whoever sent it gives up
+        on_the_wire.add_done_callback(_let_go)
         try:
             answer = await asyncio.shield(on_the_wire)
         except SynapseError:

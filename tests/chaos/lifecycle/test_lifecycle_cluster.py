@@ -19,10 +19,12 @@ from tests.chaos.lifecycle.points import NOWHERE, Point, points
 from tests.chaos.lifecycle.scripts import Script
 from tests.chaos.lifecycle.stores import AREA, Places
 from tests.chaos.lifecycle.verdicts import check
+from tests.cluster import until
 from tests.etcd_server import EtcdServer, etcd_server
 from tests.postgres_server import RunningPostgres, postgres_server
 
 SETTLED_S = 40.0
+ARRIVES_S = 20.0
 TOGETHER = 10
 RESTARTS = int(os.environ.get("CHAOS_LIFECYCLE_RESTARTS", "2"))
 POINTS = tuple(point for point in points(SAGAS.all(), everywhere=False) if point.who == "coordinator")
@@ -67,8 +69,9 @@ def test_a_coordinator_that_hangs_past_its_lease_is_refused_whatever_it_was_abou
         zombie.life.resume()
         zombie.life.heard()
         assert zombie.life.ask("settle", SETTLED_S) == []
+        # What it was about to do arrives some time after it has heard that its lease is gone.
+        until(lambda: (zombie if what == "commit" else participants).life.ask("refusals") > 0, within=ARRIVES_S)
         by_database, by_participants = zombie.life.ask("refusals"), participants.life.ask("refusals")
-        assert (by_database if what == "commit" else by_participants) > 0
         fault = f"coordinator stopped before {what}: refused {by_database} times here, {by_participants} there"
         check(judge, fault, 1, successor.life, participants.life, batch)
 
