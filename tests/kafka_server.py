@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,13 +51,25 @@ class KafkaServer:
             self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP, as a host that hangs."""
+        """SIGSTOP, as a host that hangs; returns once no thread of it runs any more: one might still acknowledge."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + KILLED_S
+        while not all(_is_stopped(task) for task in Path(f"/proc/{self._process.pid}/task").iterdir()):
+            assert time.monotonic() < deadline, "it does not stop"
+            time.sleep(0.001)
 
     def resume(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+
+def _is_stopped(task: Path) -> bool:
+    """Whether a thread is stopped by a signal, or has ended; the state follows the name in parentheses (proc(5))."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 @contextmanager
