@@ -173,7 +173,7 @@ class Deployer:
         return await self._earlier(request)
 
     async def _begin(self, key: VersionKey, request: Request, steps: Coroutine[Any, Any, Deployment]) -> Deployment:
-        task = asyncio.create_task(steps)
+        task = asyncio.create_task(self._answered(steps, request))
         self._under_way[key] = _UnderWay(request, task)
 
         def ended(task: asyncio.Task[Deployment]) -> None:
@@ -184,6 +184,15 @@ class Deployer:
         task.add_done_callback(ended)
         return await asyncio.shield(task)
 
+    async def _answered(self, steps: Coroutine[Any, Any, Deployment], request: Request) -> Deployment:
+        """What `steps` give; if they are refused because `request` had begun the same before a crash: what that gave."""
+        try:
+            return await steps
+        except SynapseError:
+            if (answer := await self._earlier(request)) is not None:
+                return answer
+            raise
+
     async def _deploy(self, registered: RegisteredVersion, options: RunOptions) -> Deployment:
         key = registered.key
         try:
@@ -191,7 +200,7 @@ class Deployer:
         except (Aborted, Unavailable):
             raise
         except SynapseError as refusal:
-            await self._refused(intended(registered, options, at=self._clock.now()), refusal)
+            await self._refused(intended(registered, options, at=self._clock.now()), options.request, refusal)
             raise
         await self._ended(operation)
         await self.follower.hear(key.model_id)
@@ -226,11 +235,13 @@ class Deployer:
                 await self._clock.sleep(pause)
         return await self._lifecycle.end(operation_id)
 
-    async def _refused(self, draft: Deployment, refusal: SynapseError) -> None:
+    async def _refused(self, draft: Deployment, request: Request, refusal: SynapseError) -> None:
         """Let watchers see a deployment that the coordinator did not begin."""
         condition = Condition(reason=refusal.reason, message=refusal.public, since=self._clock.now())
 
         def commit(tx: InferenceWork) -> None:
+            if tx.earlier(request) is not None:  # it has been carried out meanwhile
+                return
             order = 1 + max((one.order for one in tx.deployments.all()), default=0)
             failed = replace(draft, state=DeploymentState.DRAINING, order=order, condition=condition)
             tx.events.append(aggregate(draft.key), DeploymentFailed(deployment=failed))

@@ -83,6 +83,7 @@ class Asked(lifecycle_ports.Participant):
     """A participant in this process; while `reachable` is False calls to it fail.
 
     Attributes:
+        carries_on: while clear, a step that is to be executed is on its way.
         lost: steps whose first answer is lost on its way back, though they happened.
     """
 
@@ -90,6 +91,8 @@ class Asked(lifecycle_ports.Participant):
         self.participant = participant
         self.reachable = True
         self.lost: set[str] = set()
+        self.carries_on = asyncio.Event()
+        self.carries_on.set()
 
     async def prepare(self, call: lifecycle_ports.StepCall, *, fence: int, timeout: float) -> Json:
         self._reach()
@@ -97,6 +100,7 @@ class Asked(lifecycle_ports.Participant):
 
     async def execute(self, call: lifecycle_ports.StepCall, *, fence: int, timeout: float) -> Json:
         self._reach()
+        await self.carries_on.wait()
         result = (await self.participant.execute(_step(call), fence=fence)).result
         if call.step in self.lost:
             self.lost.remove(call.step)

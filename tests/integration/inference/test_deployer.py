@@ -21,11 +21,13 @@ from synapsenet.errors import (
     Unavailable,
 )
 from synapsenet.inference.model import DeploymentState, VersionKey
+from synapsenet.inference.run_options import RunOptions
 from synapsenet.inference.wish import BatchingMode, BatchingWish, DeploymentWish, DeterminismMode
+from synapsenet.lifecycle.wishes import DeployWish, Patience
 from synapsenet.platform.work import ANONYMOUS, Request
 from synapsenet.testing.inference import KEY, MemoryRegistry
 from synapsenet.testing.onnx_models import exact_model
-from tests.integration.inference.benches import OPTIONS, Bench, benches, until
+from tests.integration.inference.benches import OPTIONS, REASON, Bench, benches, until
 
 WISH = DeploymentWish(model=KEY.model_id, version=KEY.version)
 SMALL = replace(OPTIONS, max_loaded_models=2)
@@ -191,6 +193,38 @@ async def test_a_repeated_undeployment_has_its_first_answer(bench: Bench) -> Non
     assert await bench.replica.deployer.undeploy(KEY.model_id, 1, request) == last
     with pytest.raises(NotFound):
         await bench.replica.deployer.undeploy(KEY.model_id, 1, ANONYMOUS)
+
+
+async def test_a_repeated_deployment_that_waited_for_what_its_first_call_had_begun_has_its_answer(bench: Bench) -> None:
+    """The first call ended with its process, after the coordinator had begun and before the first step had been heard of."""
+    request = Request("wish", b"digest")
+    bench.asked.carries_on.clear()
+    options = RunOptions(batching=OPTIONS.batching, request=request).to_json()
+    wish = DeployWish(keep_previous=True, options=options)
+    await bench.lifecycle.coordinator.deploy(KEY.model_id, 1, wish, REASON, Patience(wait=0), ANONYMOUS)
+    repeated = asyncio.create_task(bench.replica.deployer.deploy(WISH, request))
+    other = asyncio.create_task(bench.replica.deployer.deploy(replace(WISH, version=2), Request("other", b"digest")))
+    await asyncio.sleep(0.1)
+    assert bench.state() is None
+    bench.asked.carries_on.set()
+    assert (await repeated).state is DeploymentState.SERVING
+    assert (await other).key.version == 2
+    with pytest.raises(AlreadyExists, match="is deployed already"):
+        await bench.replica.deployer.deploy(WISH, Request("another", b"digest"))
+
+
+async def test_a_repeated_undeployment_that_waited_for_what_its_first_call_had_begun_has_its_answer(bench: Bench) -> None:
+    request = Request("wish", b"digest")
+    deployment = await bench.replica.deployer.deploy(WISH, ANONYMOUS)
+    bench.asked.carries_on.clear()
+    await bench.work.run(lambda tx: tx.deployments.update(deployment, request))
+    await bench.lifecycle.coordinator.undeploy(KEY.model_id, 1, REASON, Patience(wait=0), ANONYMOUS)
+    repeated = asyncio.create_task(bench.replica.deployer.undeploy(KEY.model_id, 1, request))
+    await asyncio.sleep(0.1)
+    assert bench.state() is DeploymentState.SERVING
+    bench.asked.carries_on.set()
+    assert (await repeated).state is DeploymentState.DRAINING
+    assert bench.state() is None
 
 
 async def test_a_deployment_is_restored_from_its_own_copy_while_the_registry_is_away(
