@@ -54,8 +54,10 @@ install_python_packages() {
   touch "$MARK"
   say "installing what requirements.lock names"
   local pip=("$VENV/bin/python" -m pip --disable-pip-version-check --quiet --no-input install)
-  "${pip[@]}" --require-hashes --requirement requirements.lock
+  # Nothing is resolved anew: a resolver that meets `coverage[toml]` may want a release newer than the one that is locked.
+  "${pip[@]}" --require-hashes --no-deps --requirement requirements.lock
   "${pip[@]}" --no-build-isolation --no-deps --editable .
+  "$VENV/bin/python" -m pip --disable-pip-version-check check >"$log" || refuse "requirements.lock is not whole: $(reason)"
   rm "$MARK"
 }
 
