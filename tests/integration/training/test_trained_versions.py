@@ -116,8 +116,11 @@ async def test_a_version_that_is_being_trained_is_refused_to_another_job(platfor
 
 async def test_two_jobs_that_wait_for_one_version_do_not_end_each_other_s_training(platform: TrainingPlatform) -> None:
     version = await created(platform, "twice")
+    before = [await platform.create(platform.spec(steps=LONG)) for _ in range(2)]  # as many as run at one time
     spec = platform.spec(model_version=version.target, steps=LONG)
     first, second = [(await platform.client.training.create(spec)).id for _ in range(2)]
+    for job_id in before:
+        await platform.client.training.cancel(job_id)
     ends = {asyncio.create_task(platform.end_of(job_id)) for job_id in (first, second)}
     done, running = await asyncio.wait(ends, timeout=HEARD_S, return_when=asyncio.FIRST_COMPLETED)
     (loser,) = [task.result() for task in done]
