@@ -20,7 +20,7 @@ from synapsenet.adapters.sql.membership import SqlMembership
 from synapsenet.adapters.sql.work import SqlWork, open_work
 from synapsenet.adapters.threads import open_threads
 from synapsenet.clock import SystemClock
-from synapsenet.errors import Internal, NotFound, Unavailable
+from synapsenet.errors import Internal, NotFound
 from synapsenet.ids import RandomIds
 from synapsenet.inference.loading import Loader
 from synapsenet.inference.model import Condition, DeploymentState, VersionKey
@@ -42,11 +42,12 @@ from synapsenet.lifecycle.service import compose as coordinating
 from synapsenet.lifecycle.table import MACHINE
 from synapsenet.lifecycle.wishes import DeployWish, Patience
 from synapsenet.platform.participant import Participant, ParticipationOptions
-from synapsenet.platform.participation import Json, StepCall
+from synapsenet.platform.participation import Json
 from synapsenet.platform.work import ANONYMOUS
 from synapsenet.testing.inference import KEY, MemoryRegistry
 from synapsenet.testing.lifecycle_stage import OPTIONS as COORDINATION
 from synapsenet.testing.lifecycle_stage import Troupe
+from tests.integration.inference.asked import Asked
 
 CLOCK = SystemClock()
 OPTIONS = InferenceOptions(max_loaded_models=3, retry_first_s=0.05, lock_ttl_s=1.0)
@@ -77,43 +78,6 @@ class Catalogue(lifecycle_ports.Catalogue):
 
     async def keep(self, status: VersionStatus) -> None:
         self.shown[status.version] = status
-
-
-class Asked(lifecycle_ports.Participant):
-    """A participant in this process; while `reachable` is False calls to it fail.
-
-    Attributes:
-        carries_on: while clear, a step that is to be executed is on its way.
-        lost: steps whose first answer is lost on its way back, though they happened.
-    """
-
-    def __init__(self, participant: Participant[SqlInferenceWork]) -> None:
-        self.participant = participant
-        self.reachable = True
-        self.lost: set[str] = set()
-        self.carries_on = asyncio.Event()
-        self.carries_on.set()
-
-    async def prepare(self, call: lifecycle_ports.StepCall, *, fence: int, timeout: float) -> Json:
-        self._reach()
-        return await self.participant.prepare(_step(call), fence=fence)
-
-    async def execute(self, call: lifecycle_ports.StepCall, *, fence: int, timeout: float) -> Json:
-        self._reach()
-        await self.carries_on.wait()
-        result = (await self.participant.execute(_step(call), fence=fence)).result
-        if call.step in self.lost:
-            self.lost.remove(call.step)
-            raise Unavailable("PEER_UNAVAILABLE", "the answer was lost")
-        return result
-
-    async def compensate(self, call: lifecycle_ports.StepCall, compensation_input: Json, *, fence: int, timeout: float) -> None:
-        self._reach()
-        await self.participant.compensate(_step(call), compensation_input, fence=fence)
-
-    def _reach(self) -> None:
-        if not self.reachable:
-            raise Unavailable("PEER_UNAVAILABLE", "inference does not answer")
 
 
 class Coordinated(LifecyclePort):
@@ -380,15 +344,3 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(SOON_S):
         while not holds():
             await asyncio.sleep(0.01)
-
-
-def _step(call: lifecycle_ports.StepCall) -> StepCall:
-    return StepCall(
-        operation_id=call.operation_id,
-        step=call.step,
-        saga=call.saga,
-        saga_version=call.saga_version,
-        model_id=call.model_id,
-        version=call.version,
-        input=call.input,
-    )
