@@ -52,12 +52,14 @@ class Steps:
 
     Attributes:
         is_busy: whether a deployment is being changed here.
+        until_idle: returns when it is not.
         take_up: does what has been noted, and says what came of it.
         let_go: answers what a model that is recorded no more had accepted, and forgets it.
         heard: told of every news, as it may be about another replica.
     """
 
     is_busy: Callable[[VersionKey], bool]
+    until_idle: Callable[[VersionKey], Coroutine[Any, Any, None]]
     take_up: Callable[[Deployment], Coroutine[Any, Any, None]]
     let_go: Callable[[Deployment], Coroutine[Any, Any, None]]
     heard: Callable[[], None]
@@ -84,7 +86,7 @@ class Follower:
         self._steps = steps
         self._one_at_a_time = asyncio.Lock()
         self._under_way: dict[asyncio.Task[None], VersionKey] = {}
-        self._missed = False
+        self._missed: dict[VersionKey, asyncio.Task[None]] = {}
         self._again = asyncio.Event()
 
     async def run(self) -> None:
@@ -97,7 +99,6 @@ class Follower:
         while True:
             await self._again.wait()
             self._again.clear()
-            await asyncio.sleep(0)  # the step that told has ended by then
             try:
                 await self.catch_up()
             except SynapseError:
@@ -118,7 +119,6 @@ class Follower:
     async def catch_up(self) -> None:
         """Know what is recorded now, and begin to load or to let go what another replica has changed."""
         async with self._one_at_a_time:
-            self._missed = False
             known = {deployment.key: deployment for deployment, _ in self._residents}
             busy = {key for key in known if self._is_busy(key)}
             deployments, routes = await self._work.read(lambda tx: (tx.deployments.all(), tx.routes.all()))
@@ -127,7 +127,7 @@ class Follower:
             recorded = {one.key: one for one in deployments}
             for key in known.keys() | recorded.keys():
                 if key in busy or self._is_busy(key) or self._residents.deployment(key) is not known.get(key):
-                    self._missed = True  # it is being changed here, or was while the records were read
+                    self._miss(key)  # it is being changed here, or was while the records were read
                     continue
                 step = next_step(known.get(key), recorded.get(key), loaded=self._residents.resident(key) is not None)
                 self._take(step, known.get(key), recorded.get(key))
@@ -147,7 +147,7 @@ class Follower:
 
     async def stop(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._under_way)
+        tasks = [*self._under_way, *self._missed.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -167,12 +167,21 @@ class Follower:
         return [task for task, key in self._under_way.items() if key in keys]
 
     def _begin(self, key: VersionKey, step: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._taken(step), name=f"following {key}")
+        task = asyncio.create_task(step, name=f"following {key}")
         self._under_way[task] = key
         task.add_done_callback(self._under_way.__delitem__)
 
-    async def _taken(self, step: Coroutine[Any, Any, None]) -> None:
-        """Take the step; news that came meanwhile, and could not be acted on, are looked at then."""
-        await step
-        if self._missed:
-            self._again.set()
+    def _miss(self, key: VersionKey) -> None:
+        """News of `key` could not be acted on: have them looked at again as soon as they can, be that at once."""
+        if key not in self._missed:
+            self._missed[key] = asyncio.create_task(self._look_again(key), name=f"news of {key} that were missed")
+
+    async def _look_again(self, key: VersionKey) -> None:
+        try:
+            while self._is_busy(key):
+                if under_way := [task for task, of in self._under_way.items() if of == key]:
+                    await asyncio.wait(under_way)
+                await self._steps.until_idle(key)
+        finally:
+            del self._missed[key]
+        self._again.set()

@@ -41,6 +41,12 @@ class Memory:
         """Whether somebody changes what is here of a version."""
         return key in self._places and self._places[key].lock.locked()
 
+    async def until_idle(self, key: VersionKey) -> None:
+        """Return when nobody changes what is here of a version."""
+        if key in self._places:
+            async with self._places[key].lock:
+                pass
+
     def stage(self, deployment: Deployment) -> Stage | None:
         """How far it came here; None: nothing of it is here."""
         place = self._places.get(deployment.key)

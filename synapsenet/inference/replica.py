@@ -73,7 +73,13 @@ def compose(
     residency = Residency(
         work=work, lifecycle=lifecycle, memory=memory, residents=residents, replicas=replicas, clock=clock, options=options
     )
-    steps = Steps(is_busy=memory.is_busy, take_up=residency.take_up, let_go=memory.forget, heard=replicas.heard)
+    steps = Steps(
+        is_busy=memory.is_busy,
+        until_idle=memory.until_idle,
+        take_up=residency.take_up,
+        let_go=memory.forget,
+        heard=replicas.heard,
+    )
     follower = Follower(work=work, feed=feed, residents=residents, clock=clock, options=options, steps=steps)
     deployer = Deployer(
         work=work,
