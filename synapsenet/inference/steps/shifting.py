@@ -9,6 +9,7 @@ from synapsenet.inference.model import Deployment, DeploymentState, ModelDeploye
 from synapsenet.inference.ports import InferenceWork
 from synapsenet.inference.routing import Routes, Shares, shares_without, wished_shares
 from synapsenet.inference.steps.crew import Crew, gone, wanted_replicas
+from synapsenet.inference.steps.entering import bring
 from synapsenet.platform.participation import Json, StepCall, Turn, giving
 
 _SERVING = (DeploymentState.SERVING, DeploymentState.FAILED)
@@ -66,8 +67,7 @@ class ShiftTraffic:
         if standing.own is None:
             raise gone(call)
         if standing.own.state not in _SERVING:  # it must be in memory, also where a crash has put it out
-            async with self._crew.noting(call, turn):
-                await self._crew.bring(standing.own, Stage.WARM, wanted=wanted_replicas(call))
+            await self._confirm(standing.own, call, turn)
 
         def shift(tx: InferenceWork) -> Deployment:
             return _shift(tx, call)
@@ -99,6 +99,15 @@ class ShiftTraffic:
 
         await self._noted(await self._crew.record(turn, back))
         return lambda tx: None
+
+    async def _confirm(self, deployment: Deployment, call: StepCall, turn: Turn) -> None:
+        """Have it in memory on the replicas. If there are others they are asked anew: the one that carried out the step before
+        this had nobody to report to, and that may have been another than this."""
+        if await self._crew.replicas.others():
+            await bring(self._crew, call, turn, Stage.WARM)
+            return
+        async with self._crew.noting(call, turn):
+            await self._crew.bring(deployment, Stage.WARM, wanted=wanted_replicas(call))
 
     async def _noted(self, deployment: Deployment) -> None:
         routes = await self._crew.work.read(lambda tx: tx.routes.find(deployment.key.model_id))

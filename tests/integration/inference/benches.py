@@ -222,7 +222,7 @@ async def benches(
         made = [
             await stack.enter_async_context(_replica(shared, f"replica-{number}", port)) for number, port in enumerate(ports)
         ]
-        asked, catalogue = Asked(made[0].participant), Catalogue(registry)
+        asked, catalogue = Asked([one.participant for one in made]), Catalogue(registry)
         lifecycle = await stack.enter_async_context(_coordinator(shared, asked, catalogue))
         for port in ports:
             port.lifecycle = lifecycle

@@ -108,6 +108,16 @@ async def test_a_replica_that_cannot_hold_the_version_takes_the_deployment_back_
     assert all(has_loaded(bench) for bench in pair)
 
 
+@pytest.mark.parametrize("step", ["reserve", "fetch", "load", "warm_up", "shift_traffic", "retire_previous"])
+async def test_a_step_may_be_carried_out_by_another_replica_than_the_ones_before_and_after_it(pair: Pair, step: str) -> None:
+    first, _ = pair
+    first.asked.elsewhere[step] = 1
+    for version in (1, 2):
+        ended = await first.deploy(version)
+        assert (ended.state, [one.attempts for one in ended.steps if one.attempts]) == (OperationState.SUCCEEDED, [])
+    assert [bench.shares() for bench in pair] == [{2: 1.0}, {2: 1.0}]
+
+
 async def test_traffic_goes_over_on_every_replica_before_the_version_of_before_is_gone(pair: Pair) -> None:
     first, _ = pair
     await first.deploy(1)
