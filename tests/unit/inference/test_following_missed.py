@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from synapsenet.clock import SystemClock
-from synapsenet.inference.residents import Residents
 from synapsenet.inference.following import Follower, Steps
 from synapsenet.inference.model import BatchingPolicy, Deployment, DeploymentState, VersionKey
 from synapsenet.inference.options import InferenceOptions
+from synapsenet.inference.residents import Residents
 from synapsenet.platform.events import Event, EventFeed
 
 T = TypeVar("T")
